@@ -9,14 +9,34 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "AutoSample": "callback",
+    "CandidatePool": "samplers",
     "DataError": "interactions",
-    "Interactions": "interactions",
+    "DynamicSampler": "samplers",
+    "EmbeddingTable": "embedding",
+    "Encoders": "models",
+    "Evaluation": "evaluation",
     "InteractionData": "reading",
+    "Interactions": "interactions",
+    "LazyAdam": "optimizers",
+    "MatrixFactorization": "models",
+    "MostPopular": "evaluation",
+    "NegativeSampler": "samplers",
+    "PopularitySampler": "samplers",
+    "Proposal": "pipeline",
+    "RaceSearch": "search",
+    "RetrievalEvaluation": "evaluation",
+    "RetrievalModel": "models",
+    "SamplerMixture": "mixture",
+    "TrainingBatches": "pipeline",
+    "UniformSampler": "samplers",
     "Vocabulary": "vocabulary",
+    "evaluate": "evaluation",
     "read_interactions": "reading",
     "split_last": "splitting",
     "split_random": "splitting",
     "split_time": "splitting",
+    "training_batches": "pipeline",
 }
 
 __all__ = sorted(_MODULE_OF)  # noqa: PLE0605

@@ -1,0 +1,50 @@
+"""Matrix factorization: one table of users, one of items."""
+
+import keras
+import tensorflow as tf
+
+from tf_autosample.embedding import EmbeddingTable
+from tf_autosample.models.base import Encoders, RetrievalModel
+from tf_autosample.samplers import NegativeSampler
+
+
+@keras.saving.register_keras_serializable(package="tf_autosample")
+class MatrixFactorization(RetrievalModel):
+    """score(u, i) = <p_u, q_i>, with no layers above the tables (L = 0).
+
+    Args:
+        num_users: U.
+        num_items: I.
+        sampler: The negative sampler or mixture to train with.
+        dim: d, size of an embedding. Defaults to 64.
+        l2: See `RetrievalModel`.
+        seed: Seeds the initial embeddings.
+
+    >>> model = MatrixFactorization(100, 200, DynamicSampler(8), seed=1)
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        sampler: NegativeSampler,
+        *,
+        dim: int = 64,
+        l2: float = 1e-3,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(num_users, num_items, sampler, l2=l2, **kwargs)
+        self.dim, self.seed = dim, seed
+        self.users = EmbeddingTable(num_users, dim, seed=seed, name="users")
+        self.items = EmbeddingTable(num_items, dim, seed=seed + 1, name="items")
+        self.built = True
+
+    def encode(self) -> Encoders:
+        return Encoders(
+            user=lambda ids: tf.expand_dims(self.users(ids), -2),
+            item=lambda ids: tf.expand_dims(self.items(ids), -2),
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "dim": self.dim, "seed": self.seed}
