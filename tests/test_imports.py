@@ -1,0 +1,135 @@
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tf_autosample
+
+ROOT = Path(__file__).parent.parent
+ORDER = (
+    "interactions splitting vocabulary tables reading datasets pipeline embedding optimizers "
+    "samplers mixture losses metrics models evaluation search record snapshots callback "
+    "comparison report export serving cli"
+).split()
+LIGHT = "interactions splitting vocabulary reading datasets metrics serving cli".split()
+HEAVY = {"grpc", "keras", "matplotlib", "polars", "scipy", "tensorflow", "tensorflow_recommenders"}
+
+
+def source_files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+# rglob does not enter symbolic links to folders, so the linked packages are named by their own.
+MODULES = sorted(
+    {
+        path
+        for folder in ("tf_autosample", "tf_autosample/export", "tf_autosample/serving")
+        for path in source_files(folder)
+    }
+    - {ROOT / "tf_autosample" / "__init__.py"}  # lazy: it names every module and imports none
+)
+
+
+def absolute_imports(source: str, name: str, is_package: bool) -> Iterator[str]:
+    """Every imported dotted name, at any depth; `from a import b` gives `a.b`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = name.split(".")
+            anchor = parts[: len(parts) - node.level + is_package] if node.level else []
+            base = ".".join([*anchor, *([node.module] if node.module else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def backward_imports(source: str, name: str, is_package: bool = False) -> list[str]:
+    """Imports of a module of the library that stands behind the importing one in ORDER."""
+    own = name.split(".")[1]
+    found = []
+    for imported in absolute_imports(source, name, is_package):
+        package, _, rest = imported.partition(".")
+        target = rest.split(".")[0]
+        target = tf_autosample._MODULE_OF.get(target, target).split(".")[0]
+        if package != "tf_autosample" or target in ("", own, "__version__"):
+            continue
+        if ORDER.index(target) >= ORDER.index(own):
+            found.append(imported)
+    return found
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import tf_autosample.export",
+        "from tf_autosample import report",
+        "from tf_autosample.export import index",
+        "from .. import export",
+        "from ..serving.client import ServingClient",
+        "def late():\n    from tf_autosample import cli",
+    ],
+)
+def test_an_import_that_points_back_is_found(statement):
+    assert len(backward_imports(statement, "tf_autosample.models.graph")) == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import numpy",
+        "from tf_autosample import Interactions, __version__",
+        "from ..losses import bpr",
+        "from . import factorization",
+        "from .factorization import MatrixFactorization",
+    ],
+)
+def test_an_import_that_points_forward_passes(statement):
+    assert backward_imports(statement, "tf_autosample.models.graph") == []
+
+
+def test_a_package_resolves_its_own_relative_imports():
+    assert backward_imports("from .. import cli", "tf_autosample.export", is_package=True)
+    assert backward_imports("from . import cli", "tf_autosample.export", is_package=True) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_imports_point_one_way(path):
+    name = module_name(path)
+    assert name.split(".")[1] in ORDER
+    assert backward_imports(path.read_text("utf-8"), name, path.name == "__init__.py") == []
+
+
+def test_linked_packages_are_never_imported_by_their_bare_name():
+    folders = ("tests", "benchmarks", "examples", "tools", "docs")
+    files = [*MODULES, *(path for folder in folders for path in source_files(folder))]
+    bare = [
+        (module_name(path), imported)
+        for path in files
+        for imported in absolute_imports(
+            path.read_text("utf-8"), module_name(path), path.name == "__init__.py"
+        )
+        if imported.split(".")[0] in ("export", "serving")
+    ]
+    assert bare == []
+
+
+def test_light_modules_load_nothing_heavy():
+    present = {module_name(path).split(".")[1] for path in MODULES}
+    names = ["tf_autosample", *(f"tf_autosample.{name}" for name in LIGHT if name in present)]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {names!r}:\n"
+        "    importlib.import_module(name)\n"
+        f"    print(name, *({HEAVY!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == names
