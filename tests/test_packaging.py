@@ -16,9 +16,9 @@ LINKED = ("export", "serving")
 
 def linked_files() -> dict[str, bytes]:
     return {
-        f"tf_autosample/{path.relative_to(ROOT).as_posix()}": path.read_bytes()
+        path.relative_to(ROOT).as_posix(): path.read_bytes()
         for folder in LINKED
-        for path in (ROOT / folder).rglob("*")
+        for path in (ROOT / "tf_autosample" / folder).rglob("*")
         if path.is_file() and path.parent.name != "__pycache__"
     }
 
@@ -29,9 +29,12 @@ def distributions(tmp_path_factory) -> Path:
     source = tmp_path_factory.mktemp("source")
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    for name in ("tf_autosample", *LINKED):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignore)
+    library, ignore = source / "tf_autosample", shutil.ignore_patterns("__pycache__", *LINKED)
+    shutil.copytree(ROOT / "tf_autosample", library, ignore=ignore)
+    # Linked again instead of copied as links: Bazel gives its tests a tree that is all links.
+    for name in LINKED:
+        shutil.copytree(ROOT / "tf_autosample" / name, source / name, ignore=ignore)
+        (library / name).symlink_to(Path("..", name), target_is_directory=True)
     output = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", output, source]
     done = subprocess.run(command, capture_output=True, text=True)
