@@ -1,0 +1,151 @@
+"""What the serving client returns: frozen records of numpy arrays.
+
+Ids are object arrays of `str` or int64 arrays, as in the data. B rows of a request, k cut-off,
+N items to score, d embedding size.
+
+Where fewer than k items are left, a row ends in padding: the id "" or -1, with the lowest float32
+for its score.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations:
+    """The best items for each user, best first.
+
+    Attributes:
+        user_ids: [B]. The users asked for.
+        item_ids: [B, k]. Recommended items.
+        scores: float32 [B, k]. Their scores, descending.
+        known_user: bool [B]. False where the model has never seen the user, who then gets the
+            most popular items.
+    """
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    scores: np.ndarray
+    known_user: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RankedItems:
+    """The best items for each visitor without a history of their own, best first.
+
+    Attributes:
+        item_ids: [B, k]. Recommended items.
+        scores: float32 [B, k]. Their scores, descending.
+        known_user: bool [B]. False where none of the visitor's items is known to the model; such
+            a visitor gets the most popular items.
+    """
+
+    item_ids: np.ndarray
+    scores: np.ndarray
+    known_user: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SimilarItems:
+    """The items nearest to each given item, nearest first.
+
+    Attributes:
+        query_ids: [B]. The items asked for.
+        item_ids: [B, k]. Similar items.
+        scores: float32 [B, k]. Their similarities, descending.
+        known_item: bool [B]. False where the model has never seen the item.
+    """
+
+    query_ids: np.ndarray
+    item_ids: np.ndarray
+    scores: np.ndarray
+    known_item: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of given items for given users.
+
+    Attributes:
+        scores: float32 [B, N].
+        known_user: bool [B]. False where the model has never seen the user.
+        known_item: bool [B, N]. False where the model has never seen the item, and where a
+            shorter row was filled up.
+    """
+
+    scores: np.ndarray
+    known_user: np.ndarray
+    known_item: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Vectors of users or of items.
+
+    Attributes:
+        ids: [B]. What was asked for.
+        embedding: float32 [B, d].
+        known: bool [B]. False where the model has never seen the id.
+    """
+
+    ids: np.ndarray
+    embedding: np.ndarray
+    known: np.ndarray
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Dtype and shape of one input or output.
+
+    Attributes:
+        dtype: "string", "int64", "float32" and so on.
+        shape: Size of each axis, None where it is free; None where even the rank is free.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...] | None
+
+    def __str__(self) -> str:
+        if self.shape is None:
+            return self.dtype
+        return f"{self.dtype} [{', '.join('?' if n is None else str(n) for n in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Named inputs and outputs of one entry point of a model."""
+
+    inputs: dict[str, TensorSpec]
+    outputs: dict[str, TensorSpec]
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a served model offers.
+
+    Attributes:
+        model: Name of the model.
+        version: Version that answered.
+        signatures: Entry points by name.
+    """
+
+    model: str
+    version: int
+    signatures: dict[str, Signature]
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """State of one version of a model.
+
+    Attributes:
+        version: Its number.
+        state: "AVAILABLE" once it answers; before and after that "START", "LOADING", "UNLOADING",
+            "END" or "UNKNOWN".
+        error: Why it is not available, or "".
+    """
+
+    version: int
+    state: str
+    error: str
