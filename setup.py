@@ -11,8 +11,6 @@ VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "tf_autosample" / "__init__.py").read_text("utf-8"), re.M
 )[1]
 
-PLOTS = ["matplotlib"]
-
 setup(
     name="tf_autosample",
     version=VERSION,
@@ -29,8 +27,10 @@ setup(
         "grpcio",
         "httpx",
         "keras>=3.14,<4",
+        "matplotlib",
         "numpy>=2",
-        "polars",
+        "plotext>=5.3,<6",
+        "polars>=2,<3",
         "protobuf>=5.28.3",
         "rich",
         "tensorflow>=2.20,<2.22",
@@ -38,10 +38,9 @@ setup(
         "typer",
     ],
     extras_require={
-        "plots": PLOTS,
         "tfrs": ["tensorflow-recommenders>=0.7.7", "tf-keras>=2.20,<2.22"],
         # setuptools builds the wheel inside the tests, without a network.
-        "dev": [*PLOTS, "build", "pytest", "ruff", "scipy", "setuptools>=77"],
+        "dev": ["build", "pytest", "ruff", "scipy", "setuptools>=77"],
     },
     entry_points={"console_scripts": ["autosample = tf_autosample.cli:main"]},
     classifiers=[

@@ -39,8 +39,9 @@ class PopularitySampler(NegativeSampler):
     Reference: Mikolov et al., "Distributed Representations of Words and Phrases", NeurIPS 2013.
     """
 
-    def __init__(self, power: float = 0.75, *, name: str = "popularity", **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, power: float = 0.75, *, name: str | None = None, **kwargs):
+        default = "popularity" if power == 0.75 else f"popularity{power:g}"
+        super().__init__(name=name or default, **kwargs)
         self.power = float(power)
 
     @property
