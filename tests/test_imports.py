@@ -10,8 +10,8 @@ import tf_autosample
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    "interactions splitting vocabulary tables reading datasets pipeline embedding optimizers "
-    "samplers mixture losses metrics models evaluation search record snapshots callback "
+    "interactions splitting vocabulary tables reading datasets proposals pipeline embedding "
+    "optimizers losses samplers mixture metrics models evaluation search record snapshots callback "
     "comparison report export serving cli"
 ).split()
 LIGHT = "interactions splitting vocabulary reading datasets metrics serving cli".split()

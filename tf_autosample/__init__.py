@@ -23,7 +23,7 @@ _MODULE_OF = {
     "MostPopular": "evaluation",
     "NegativeSampler": "samplers",
     "PopularitySampler": "samplers",
-    "Proposal": "pipeline",
+    "Proposal": "proposals",
     "RaceSearch": "search",
     "RetrievalEvaluation": "evaluation",
     "RetrievalModel": "models",

@@ -110,7 +110,7 @@ class AutoSample(keras.callbacks.Callback):
         self._started = time.perf_counter()
         if self.record.winner is None:
             self._load(self.record.decisions[-1].train)
-            self.model.batches.seek(self.record.arm(self._loaded).epochs)
+            self.model.begin_epoch(self.record.arm(self._loaded).epochs)
 
     def on_epoch_end(self, epoch, logs=None):
         if self.record.winner is not None:  # resumed at its end: Keras runs an epoch all the same

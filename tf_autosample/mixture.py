@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.pipeline import Proposal
-from tf_autosample.samplers import CandidatePool, NegativeSampler
+from tf_autosample.interactions import Interactions
+from tf_autosample.losses import BPR, Loss
+from tf_autosample.proposals import Proposal
+from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -93,34 +95,64 @@ class SamplerMixture(NegativeSampler):
                 f"`weights` must be {len(self.samplers)} numbers >= 0 that sum to 1, one for each "
                 f"of {self.names}. Received: weights={weights!r}."
             )
+        self._check_blend([k for k, weight in enumerate(weights) if weight > 0])
         self._fixed = weights
 
     def pick(self, pool: CandidatePool):
-        """Returns int32 [B, K']: one column for each of the K' active samplers."""
-        return tf.stack([sampler.pick(pool) for sampler in self.active], axis=1)
+        """Returns int32 [B, P]: the picks of the active samplers, side by side."""
+        picks = [sampler.pick(pool) for sampler in self.active]
+        return tf.concat([one if one.shape.rank == 2 else one[:, None] for one in picks], axis=1)
 
     def form(self, user_emb, positive_emb, picked_emb):
-        """Returns float [B, L+1, d], the mixed negative.
+        """Returns the mixed negative, float [B, L+1, d]; [B, N, L+1, d] of a lone one with many.
 
         Args:
             user_emb: float [B, L+1, d].
             positive_emb: float [B, L+1, d].
-            picked_emb: float [B, K', L+1, d], what `pick` named.
+            picked_emb: float [B, P, L+1, d], what `pick` named.
         """
         formed = [
-            sampler.form(user_emb, positive_emb, picked_emb[:, place])
-            for place, sampler in enumerate(self.active)
+            sampler.form(user_emb, positive_emb, own)
+            for sampler, own in zip(self.active, self._split(picked_emb), strict=True)
         ]
         if len(formed) == 1:
             return formed[0]
+        self._check_blend(self._active_indices)
         weights = tf.unstack(self._active_weights())
         return tf.add_n([weight * one for weight, one in zip(weights, formed, strict=True)])
 
+    def auxiliary_loss(self, user_emb, positive_emb, picked_emb):
+        losses = [
+            sampler.auxiliary_loss(user_emb, positive_emb, own)
+            for sampler, own in zip(self.active, self._split(picked_emb), strict=True)
+        ]
+        losses = [loss for loss in losses if loss is not None]
+        return tf.add_n(losses) if losses else None
+
+    def weigh(self, pool: CandidatePool):
+        return self.active[0].weigh(pool) if len(self.active) == 1 else None
+
     def select_active(self, picked):
-        """Keeps the active samplers' columns of picks made for all K: [B, K] -> [B, K']."""
-        if picked.shape[1] == len(self._active_indices):
+        """Keeps the active samplers' picks of those made for all K: [B, P of all] -> [B, P]."""
+        if picked.shape[1] == sum(sampler.num_picks for sampler in self.active):
             return picked
-        return tf.gather(picked, self._active_indices, axis=1)
+        parts = tf.split(picked, [sampler.num_picks for sampler in self.samplers], axis=1)
+        return tf.concat([parts[k] for k in self._active_indices], axis=1)
+
+    def default_loss(self) -> Loss:
+        return self.active[0].default_loss() if len(self.active) == 1 else BPR()
+
+    def create_state(self, size: ModelSize) -> None:
+        for sampler in self.samplers:
+            sampler.create_state(size)
+
+    def adapt(self, interactions: Interactions) -> None:
+        for sampler in self.samplers:
+            sampler.adapt(interactions)
+
+    def refresh(self, model, epoch: int) -> None:
+        for sampler in self.active:
+            sampler.refresh(model, epoch)
 
     @property
     def num_scored(self) -> int:
@@ -137,6 +169,24 @@ class SamplerMixture(NegativeSampler):
         if self._fixed is None:
             return tf.nn.softmax(self.logits / self.temperature)
         return tf.constant([weight for weight in self._fixed if weight > 0], tf.float32)
+
+    def _split(self, picked_emb) -> list:
+        widths = [sampler.num_picks for sampler in self.active]
+        parts = tf.split(picked_emb, widths, axis=1)
+        return [
+            tf.squeeze(part, 1) if width == 1 else part
+            for part, width in zip(parts, widths, strict=True)
+        ]
+
+    def _check_blend(self, indices: Sequence[int]) -> None:
+        blended = [self.samplers[k] for k in indices]
+        many = [sampler.name for sampler in blended if not sampler.is_single]
+        if len(blended) > 1 and many:
+            raise ValueError(
+                f"Only samplers that give one negative can be blended; {many} give many. Received "
+                f"a blend of {[sampler.name for sampler in blended]}. Let `AutoSample` choose "
+                "among them, or `fix` the weights on one."
+            )
 
     def get_config(self):
         return {

@@ -6,118 +6,18 @@ a search can be shown the very same stream.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import numpy as np
 import tensorflow as tf
 
 from tf_autosample.interactions import DataError, Interactions
-
-# Total of the integer weights of a popularity proposal. Integers keep the draw exact (a float
-# cumulative sum can land on a history item by rounding); 2^40 leaves room for 4 million users
-# in an int64 key and rounds no probability by more than 1e-12.
-WEIGHT_TOTAL = 2**40
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What the candidate columns of a batch hold.
-
-    Attributes:
-        uniform: Number of columns drawn uniformly from the items the user has not in training.
-        popularity: One column per exponent p, drawn with probability ∝ max(count, 1)^p from the
-            same items. They follow the uniform columns, in this order.
-    """
-
-    uniform: int = 1
-    popularity: tuple[float, ...] = ()
-
-    def __post_init__(self):
-        if self.uniform < 0 or self.num_columns < 1:
-            raise ValueError(
-                "A `Proposal` must have at least one column. "
-                f"Received: uniform={self.uniform!r}, popularity={self.popularity!r}."
-            )
-
-    @property
-    def num_columns(self) -> int:
-        """Number of candidates per row, M."""
-        return self.uniform + len(self.popularity)
-
-
-class ComplementSampler:
-    """Draws items outside a user's history, exactly and without rejection.
-
-    Lay the catalogue out on a line, each item as long as its weight, and cut the user's history
-    out of it. A uniform point on what is left is mapped back by adding the history mass in front
-    of it, which one binary search over all histories finds.
-
-    Args:
-        interactions: The training interactions, whose histories are excluded.
-        power: float. Items are drawn with probability ∝ max(count, 1)^power; 0 is uniform. An
-            item without interactions counts as seen once, so that every user has a negative.
-
-    Raises:
-        DataError: If a user's history is the whole catalogue, so that no negative exists.
-    """
-
-    def __init__(self, interactions: Interactions, power: float = 0.0):
-        full = interactions.full_users
-        if len(full):
-            raise DataError(
-                f"Every user must have an item left to draw as a negative, but {len(full)} users "
-                f"have the whole catalogue of {interactions.num_items} items in their history "
-                f"(the first is user {full[0]}). Drop them from the training interactions."
-            )
-        self.is_uniform = power == 0.0
-        weights = self._weights(interactions, power)
-        histories = interactions.histories
-        skipped = np.concatenate([[0], np.cumsum(weights[histories.items])])
-        before_user = skipped[histories.offsets]
-        user_of = np.repeat(np.arange(interactions.num_users), np.diff(histories.offsets))
-        mass_before = np.cumsum(weights) - weights
-        # Where the cut line resumes after each history item, on that user's own stretch of keys.
-        resumes = mass_before[histories.items] - (skipped[:-1] - before_user[user_of])
-        self.total = int(weights.sum())
-        self.keys = tf.constant(user_of * self.total + resumes)
-        self.skipped = tf.constant(skipped)
-        self.before_user = tf.constant(before_user[:-1])
-        self.free = tf.constant((self.total - np.diff(before_user)).astype(np.float64))
-        self.ends = tf.constant(np.cumsum(weights))
-
-    @staticmethod
-    def _weights(interactions: Interactions, power: float) -> np.ndarray:
-        if power == 0.0:
-            return np.ones(interactions.num_items, np.int64)
-        mass = np.maximum(interactions.popularity, 1).astype(np.float64) ** power
-        total = min(WEIGHT_TOTAL, 2**62 // max(interactions.num_users, 1))
-        return np.maximum(1, np.rint(mass / mass.sum() * total)).astype(np.int64)
-
-    def draw(self, users: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-        """Returns int32 [B, count]: items outside each user's history, with replacement.
-
-        Args:
-            users: int [B].
-            count: Items per user.
-            seed: int [2]. The same seed gives the same items.
-        """
-        unit = tf.random.stateless_uniform([tf.shape(users)[0], count], seed, dtype=tf.float64)
-        point = tf.cast(unit * tf.gather(self.free, users)[:, None], tf.int64)
-        key = tf.cast(users, tf.int64)[:, None] * self.total + point
-        position = tf.searchsorted(self.keys, tf.reshape(key, [-1]), side="right")
-        skipped = tf.reshape(tf.gather(self.skipped, position), tf.shape(point))
-        point += skipped - tf.gather(self.before_user, users)[:, None]
-        if self.is_uniform:  # every item has length 1: the point is the item
-            return tf.cast(point, tf.int32)
-        item = tf.searchsorted(self.ends, tf.reshape(point, [-1]), side="right")
-        return tf.reshape(item, tf.shape(point))
+from tf_autosample.proposals import ComplementSampler, Proposal
 
 
 class TrainingBatches:
     """Batches for `RetrievalModel.fit`, positioned by a clock that the caller may set.
 
     Iterating gives dicts `{"users": int32 [B], "positives": int32 [B], "candidates": int32
-    [B, M]}`. An epoch shows every interaction once; its last batch may be smaller. One pass gives
+    [B, M], "seeds": int32 [B, 2]}`; the seeds are for what samplers draw in the step. An epoch shows every interaction once; its last batch may be smaller. One pass gives
     `steps_per_epoch` batches from where the clock stands: `RetrievalModel.fit` sets it to each
     epoch's start, and a loop of your own calls `seek` before each pass.
 
@@ -215,7 +115,13 @@ def training_batches(
             )
             if width
         ]
-        return {"users": users, "positives": positives, "candidates": tf.concat(columns, axis=1)}
+        batch = {"users": users, "positives": positives}
+        batch["candidates"] = tf.concat(columns, axis=1)
+        # One seed per row, not one per batch: every tensor of a batch can be cut along its rows.
+        key = tf.cast(_fold(seed, position, index, len(popular) + 1) & 0x7FFFFFFF, tf.int32)[0]
+        rows = tf.range(tf.size(users))
+        batch["seeds"] = tf.stack([tf.fill(tf.shape(rows), key), rows], axis=1)
+        return batch
 
     dataset = tf.data.Dataset.range(steps).map(read_rows, num_parallel_calls=tf.data.AUTOTUNE)
     if device:
@@ -223,6 +129,7 @@ def training_batches(
     with tf.device(device):
         dataset = dataset.map(draw_candidates, num_parallel_calls=tf.data.AUTOTUNE)
         if placement == "pipeline":
+            model.adapt(interactions)
             dataset = dataset.map(model.pick)
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
     return TrainingBatches(dataset, clock, interactions, proposal, num_rows, steps)

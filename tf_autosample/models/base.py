@@ -6,10 +6,12 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_autosample.losses import bpr_loss, l2_penalty
+from tf_autosample.interactions import Interactions
+from tf_autosample.losses import Loss, l2_penalty
 from tf_autosample.mixture import SamplerMixture
 from tf_autosample.pipeline import TrainingBatches
-from tf_autosample.samplers import CandidatePool, NegativeSampler
+from tf_autosample.proposals import SeenPairs
+from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler, SharedSampler
 
 
 class Encoders(NamedTuple):
@@ -22,16 +24,19 @@ class Encoders(NamedTuple):
 class RetrievalModel(keras.Model):
     """Scores an item for a user by the dot product of two vectors.
 
-    To bring your own model, subclass and define `encode`; override `readout` if layers are not to
-    be averaged. All else (picking negatives, the loss, evaluation, export) follows.
+    To bring your own model, subclass, define `encode`, and call `self.complete(num_layers, dim)`
+    at the end of `__init__`; override `readout` if layers are not to be averaged. All else
+    (picking negatives, the loss, evaluation, export) follows.
 
     Args:
         num_users: U.
         num_items: I.
         sampler: A `NegativeSampler` or a `SamplerMixture`. A lone sampler becomes a mixture of
             one, which costs what the sampler costs.
+        loss: A loss from `losses`. None takes the one that each sampler is meant for.
         l2: Weight of the L2 penalty on the layer-0 rows that a batch touches: half the squared
-            norms of user, positive and negative, averaged over the batch. Defaults to 1e-3.
+            norms of user, positive and negative, averaged over the batch.
+        normalize: Whether final vectors have unit length, so that scores are cosines.
 
     Attributes:
         batches: The `TrainingBatches` of the `fit` under way.
@@ -39,15 +44,36 @@ class RetrievalModel(keras.Model):
     """
 
     def __init__(
-        self, num_users: int, num_items: int, sampler: NegativeSampler, *, l2: float = 1e-3, **kw
+        self,
+        num_users: int,
+        num_items: int,
+        sampler: NegativeSampler,
+        *,
+        loss: Loss | None = None,
+        l2: float = 1e-3,
+        normalize: bool = False,
+        **kwargs,
     ):
-        super().__init__(**kw)
-        self.num_users, self.num_items, self.l2 = num_users, num_items, l2
+        super().__init__(**kwargs)
+        self.num_users, self.num_items = num_users, num_items
+        self.ranking_loss, self.l2, self.normalize = loss, l2, normalize
         is_mixture = isinstance(sampler, SamplerMixture)
         self.sampler = sampler if is_mixture else SamplerMixture([sampler])
+        _check_loss(loss, self.sampler)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.batches: TrainingBatches | None = None
         self.fit_callbacks: list[keras.callbacks.Callback] = []
+        self._is_seen: SeenPairs | None = None
+
+    def complete(self, num_layers: int, dim: int) -> None:
+        """Ends the construction: gives the samplers their state.
+
+        Args:
+            num_layers: L, layers above the tables.
+            dim: d, size of one layer's embedding.
+        """
+        self.sampler.create_state(ModelSize(self.num_users, self.num_items, num_layers, dim))
+        self.built = True
 
     def encode(self) -> Encoders:
         """Returns the encoders of this step. A graph model propagates here, once a step."""
@@ -57,25 +83,44 @@ class RetrievalModel(keras.Model):
         """Drops the layer axis, float [..., L+1, d] -> [..., d']: the mean, unless overridden."""
         return tf.squeeze(emb, -2) if emb.shape[-2] == 1 else tf.reduce_mean(emb, axis=-2)
 
+    def vectors(self, emb):
+        """Returns final vectors from per-layer embeddings, [..., L+1, d] -> [..., d']."""
+        vectors = self.readout(emb)
+        return tf.math.l2_normalize(vectors, axis=-1) if self.normalize else vectors
+
     def final_embeddings(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns float32 [U, d'] and [I, d']: the vectors whose dot product is the score."""
         encode = self.encode()
         return (
-            self.readout(encode.user(tf.range(self.num_users))),
-            self.readout(encode.item(tf.range(self.num_items))),
+            self.vectors(encode.user(tf.range(self.num_users))),
+            self.vectors(encode.item(tf.range(self.num_items))),
         )
 
     def call(self, inputs):
         """Returns the scores float [B] of `{"users": [B], "items": [B]}`."""
         encode = self.encode()
-        user_emb, item_emb = encode.user(inputs["users"]), encode.item(inputs["items"])
-        return tf.reduce_sum(self.readout(user_emb) * self.readout(item_emb), axis=-1)
+        user, item = (
+            self.vectors(encode.user(inputs["users"])),
+            self.vectors(encode.item(inputs["items"])),
+        )
+        return tf.reduce_sum(user * item, axis=-1)
+
+    def adapt(self, interactions: Interactions) -> None:
+        """Tells the samplers what is training data. `fit` does it."""
+        self._is_seen = SeenPairs(interactions)
+        self.sampler.adapt(interactions)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Puts batches and samplers at the start of an epoch. `fit` or `AutoSample` does it."""
+        self.batches.seek(epoch)
+        self.sampler.refresh(self, epoch)
 
     def pick(self, batch):
-        """Returns the batch with `picked`, int32 [B, K]: the samplers' columns, no gradient."""
+        """Returns the batch with `picked`, int32 [B, P]: the samplers' items, no gradient."""
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
-        return {**batch, "picked": self._pick(batch, encode, user_emb, positive_emb)}
+        pool = self._pool(batch, encode, user_emb, positive_emb)
+        return {**batch, "picked": self.sampler.pick(pool)}
 
     def train_step(self, batch):
         with tf.GradientTape() as tape:
@@ -90,22 +135,41 @@ class RetrievalModel(keras.Model):
     def _loss(self, batch):
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
+        pool = self._pool(batch, encode, user_emb, positive_emb)
+        user = self.vectors(user_emb)
+        positive_scores = tf.reduce_sum(user * self.vectors(positive_emb), axis=-1)
+        ranking_loss = self.ranking_loss or self.sampler.default_loss()
+        rows = [user_emb[:, 0], positive_emb[:, 0]]
+        shared = self.sampler.active[0]
+        if isinstance(shared, SharedSampler):
+            items, log_q, excluded = shared.share(pool)
+            scores = tf.matmul(user, self.vectors(encode.item(items)), transpose_b=True)
+            scores = tf.where(excluded, -float("inf"), scores)
+            loss = ranking_loss(positive_scores, scores, log_q=log_q)
+        else:
+            negative_emb, auxiliary = self._negatives(batch, pool, encode, user_emb, positive_emb)
+            vectors = self.vectors(negative_emb)
+            vectors = vectors[:, None] if vectors.shape.rank == 2 else vectors
+            scores = tf.einsum("bd,bnd->bn", user, vectors)
+            loss = ranking_loss(positive_scores, scores, weights=self.sampler.weigh(pool))
+            loss += 0.0 if auxiliary is None else auxiliary
+            rows.append(negative_emb[..., 0, :])
+        if self.l2:
+            loss += self.l2 * l2_penalty(*rows)
+        return tf.reduce_mean(loss)
+
+    def _negatives(self, batch, pool, encode, user_emb, positive_emb):
         if "picked" in batch:
             picked = self.sampler.select_active(batch["picked"])
         else:
-            picked = self._pick(batch, encode, user_emb, positive_emb)
-        picked_emb = encode.item(tf.gather(batch["candidates"], picked, batch_dims=1))
-        negative_emb = self.sampler.form(user_emb, positive_emb, picked_emb)
-        user = self.readout(user_emb)
-        positive_scores = tf.reduce_sum(user * self.readout(positive_emb), axis=-1)
-        negative_scores = tf.reduce_sum(user * self.readout(negative_emb), axis=-1)
-        loss = bpr_loss(positive_scores, negative_scores)
-        if self.l2:
-            layer_0 = [emb[:, 0] for emb in (user_emb, positive_emb, negative_emb)]
-            loss += self.l2 * l2_penalty(*layer_0)
-        return tf.reduce_mean(loss)
+            picked = tf.stop_gradient(self.sampler.pick(pool))
+        picked_emb = encode.item(picked)
+        return (
+            self.sampler.form(user_emb, positive_emb, picked_emb),
+            self.sampler.auxiliary_loss(user_emb, positive_emb, picked_emb),
+        )
 
-    def _pick(self, batch, encode, user_emb, positive_emb):
+    def _pool(self, batch, encode, user_emb, positive_emb) -> CandidatePool:
         proposal = self.sampler.proposal
         if batch["candidates"].shape[1] != proposal.num_columns:
             raise ValueError(
@@ -113,38 +177,46 @@ class RetrievalModel(keras.Model):
                 f"Received: candidates of shape {batch['candidates'].shape}. Build the batches "
                 "with `training_batches(train, batch_size, model.sampler.proposal, seed=...)`."
             )
-        pool = CandidatePool(
-            batch["candidates"],
+        num_scored = self.sampler.num_scored
+        return CandidatePool(
+            batch,
             proposal,
-            self.sampler.num_scored,
+            num_scored,
             user_emb,
             positive_emb,
             encode.item,
-            self.readout,
+            self.vectors,
+            self._is_seen,
         )
-        return tf.stop_gradient(self.sampler.pick(pool))
 
     def fit(self, batches, *args, callbacks=None, **kwargs):
         """As `keras.Model.fit`, on `training_batches`: every epoch draws other candidates.
 
         Args:
-            batches: `TrainingBatches`, or anything that Keras takes; then which epoch is shown
-                is the caller's affair, and `AutoSample` cannot be used.
+            batches: `TrainingBatches`.
             *args: As in Keras.
             callbacks: As in Keras.
             **kwargs: As in Keras, but for `steps_per_epoch`: an epoch is one pass.
+
+        Raises:
+            TypeError: If `batches` is something else.
         """
         if not isinstance(batches, TrainingBatches):
-            return super().fit(batches, *args, callbacks=callbacks, **kwargs)
+            raise TypeError(
+                "`batches` must be what `training_batches` returns. Received: "
+                f"{type(batches).__name__}."
+            )
         if kwargs.get("steps_per_epoch") is not None:
             raise ValueError(
                 "`steps_per_epoch` must be left out: an epoch shows every interaction once. "
                 f"Received: steps_per_epoch={kwargs['steps_per_epoch']!r}."
             )
         self.batches, self.fit_callbacks = batches, list(callbacks or [])
-        clock = _EpochClock(batches)
+        self.adapt(batches.interactions)
+        if not any(getattr(one, "steers_epochs", False) for one in self.fit_callbacks):
+            callbacks = [_EpochStart(), *self.fit_callbacks]
         kwargs = {"shuffle": False, **kwargs}  # Keras warns that it cannot shuffle a dataset
-        return super().fit(batches.dataset, *args, callbacks=[clock, *self.fit_callbacks], **kwargs)
+        return super().fit(batches.dataset, *args, callbacks=callbacks, **kwargs)
 
     def get_config(self):
         return {
@@ -152,21 +224,27 @@ class RetrievalModel(keras.Model):
             "num_users": self.num_users,
             "num_items": self.num_items,
             "sampler": keras.saving.serialize_keras_object(self.sampler),
+            "loss": keras.saving.serialize_keras_object(self.ranking_loss),
             "l2": self.l2,
+            "normalize": self.normalize,
         }
 
     @classmethod
     def from_config(cls, config):
-        sampler = keras.saving.deserialize_keras_object(config.pop("sampler"))
-        return cls(sampler=sampler, **config)
+        for name in ("sampler", "loss"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
 
 
-class _EpochClock(keras.callbacks.Callback):
-    """Tells the pipeline which epoch is next. Runs first, so that a search may overrule it."""
-
-    def __init__(self, batches: TrainingBatches):
-        super().__init__()
-        self.batches = batches
-
+class _EpochStart(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
-        self.batches.seek(epoch)
+        self.model.begin_epoch(epoch)
+
+
+def _check_loss(loss: Loss | None, mixture: SamplerMixture) -> None:
+    refusing = [one.name for one in mixture.samplers if loss and loss.kind not in one.loss_kinds]
+    if refusing:
+        raise ValueError(
+            f"`loss` must suit every sampler: {refusing} cannot be trained with a {loss.kind} loss. "
+            f"Received: loss={loss!r}. Leave it out to give each sampler its own."
+        )

@@ -17,8 +17,8 @@ class MatrixFactorization(RetrievalModel):
         num_items: I.
         sampler: The negative sampler or mixture to train with.
         dim: d, size of an embedding. Defaults to 64.
-        l2: See `RetrievalModel`.
         seed: Seeds the initial embeddings.
+        **kwargs: `loss`, `l2`, `normalize` of `RetrievalModel`.
 
     >>> model = MatrixFactorization(100, 200, DynamicSampler(8), seed=1)
     """
@@ -30,15 +30,14 @@ class MatrixFactorization(RetrievalModel):
         sampler: NegativeSampler,
         *,
         dim: int = 64,
-        l2: float = 1e-3,
         seed: int = 0,
         **kwargs,
     ):
-        super().__init__(num_users, num_items, sampler, l2=l2, **kwargs)
+        super().__init__(num_users, num_items, sampler, **kwargs)
         self.dim, self.seed = dim, seed
         self.users = EmbeddingTable(num_users, dim, seed=seed, name="users")
         self.items = EmbeddingTable(num_items, dim, seed=seed + 1, name="items")
-        self.built = True
+        self.complete(num_layers=0, dim=dim)
 
     def encode(self) -> Encoders:
         return Encoders(

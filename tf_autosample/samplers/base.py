@@ -1,88 +1,169 @@
 """What a negative sampler sees, and the two moves in which it decides."""
 
+import zlib
 from functools import cached_property
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tf_autosample.pipeline import Proposal
+from tf_autosample.interactions import Interactions
+from tf_autosample.losses import BPR, Loss
+from tf_autosample.proposals import Proposal
+
+
+class ModelSize(NamedTuple):
+    """Shapes that a sampler with state of its own depends on: U, I, L and d."""
+
+    num_users: int
+    num_items: int
+    num_layers: int
+    dim: int
 
 
 class CandidatePool:
-    """The candidates of a batch as a sampler may look at them: without gradient.
+    """What a sampler may look at when it picks: a batch and its candidates, without gradient.
 
     Everything but the ids is computed when first asked for and then shared by all samplers, so
     that a sampler which needs no scores costs none.
 
     Args:
-        candidates: int32 [B, M]. The batch's candidate columns.
-        proposal: What these columns hold.
+        batch: `{"users": int32 [B], "positives": int32 [B], "candidates": int32 [B, M], "seeds":
+            int32 [B, 2]}`.
+        proposal: What the candidate columns hold.
         num_scored: How many of the uniform columns any sampler at work looks at.
         user_emb: float [B, L+1, d], per layer.
         positive_emb: float [B, L+1, d], per layer.
         encode_item: ids [...] -> float [..., L+1, d].
         readout: Drops the layer axis: float [..., L+1, d] -> [..., d'].
+        is_seen: (users [...], items [...]) -> bool [...]: is the item in the user's history?
     """
 
     def __init__(
-        self, candidates, proposal, num_scored, user_emb, positive_emb, encode_item, readout
+        self,
+        batch,
+        proposal: Proposal,
+        num_scored: int,
+        user_emb,
+        positive_emb,
+        encode_item,
+        readout,
+        is_seen,
     ):
-        self.candidates = candidates
-        self.proposal = proposal
-        self.num_scored = num_scored
+        self.users, self.positives = batch["users"], batch["positives"]
+        self.candidates = batch["candidates"][:, :num_scored]
         self.user_emb = tf.stop_gradient(user_emb)
         self.positive_emb = tf.stop_gradient(positive_emb)
-        self._encode_item = encode_item
-        self._readout = readout
+        self.is_seen = is_seen
+        self._batch, self._proposal = batch, proposal
+        self._encode_item, self._readout = encode_item, readout
 
     @cached_property
     def candidate_emb(self):
         """Per-layer embeddings of the uniform candidates, float [B, num_scored, L+1, d]."""
-        return tf.stop_gradient(self._encode_item(self.candidates[:, : self.num_scored]))
+        return tf.stop_gradient(self._encode_item(self.candidates))
+
+    @cached_property
+    def user_vectors(self):
+        """Final vectors of the users, float [B, d']."""
+        return self._readout(self.user_emb)
 
     @cached_property
     def scores(self):
         """Scores of the uniform candidates, float [B, num_scored]."""
-        user, candidates = self._readout(self.user_emb), self._readout(self.candidate_emb)
-        return tf.einsum("bd,bmd->bm", user, candidates)
+        candidates = self._readout(self.candidate_emb)
+        return tf.einsum("bd,bmd->bm", self.user_vectors, candidates)
 
     @cached_property
     def positive_scores(self):
         """Scores of the positives, float [B]."""
-        return tf.reduce_sum(
-            self._readout(self.user_emb) * self._readout(self.positive_emb), axis=-1
-        )
+        return tf.reduce_sum(self.user_vectors * self._readout(self.positive_emb), axis=-1)
 
-    def popularity_column(self, power: float) -> int:
-        """Which column was drawn with probability ∝ max(count, 1)^power."""
-        return self.proposal.uniform + self.proposal.popularity.index(power)
+    def score_items(self, items):
+        """Scores of other items than the candidates: int [B, N] -> float [B, N]."""
+        vectors = tf.stop_gradient(self._readout(self._encode_item(items)))
+        return tf.einsum("bd,bnd->bn", self.user_vectors, vectors)
+
+    def popular(self, power: float):
+        """Items drawn with probability ∝ max(count, 1)^power, int32 [B]."""
+        place = self._proposal.uniform + self._proposal.popularity.index(power)
+        return self._batch["candidates"][:, place]
+
+    def take(self, columns):
+        """Items in the given columns: int [B] -> int32 [B], int [B, N] -> int32 [B, N]."""
+        return tf.gather(self.candidates, columns, batch_dims=1)
+
+    def seed(self, name: str):
+        """A seed int32 [2] for `tf.random.stateless_*`, its own for each batch and name."""
+        return tf.random.experimental.stateless_fold_in(
+            self._batch["seeds"][0], zlib.crc32(name.encode()) & 0x7FFFFFFF
+        )
 
 
 class NegativeSampler(keras.layers.Layer):
-    """Chooses one negative per row, in two moves; subclass `pick`.
+    """Chooses one negative per row, in two moves; a subclass must define `pick`.
 
-    1. `pick` looks at the pool without gradient and names a candidate column per row.
-    2. `form` turns the picked item into the negative's embedding, with gradient. By default the
-       negative is the picked item.
+    1. `pick` looks at the pool without gradient and names an item per row.
+    2. `form` turns its embedding into the negative's, with gradient. By default they are equal.
 
-    So the [B, M, d] pool never enters the backward pass.
+    So the [B, M, d] pool never enters the backward pass. A sampler that gives many negatives per
+    row sets `is_single` to False; it trains alone and cannot be blended.
 
     Attributes:
         proposal: The candidate columns that this sampler looks at.
+        num_picks: P, how many items `pick` names per row.
+        is_single: Whether `form` gives one negative per row.
         returns: "item", or "vector" when `form` makes a synthetic embedding.
+        loss_kinds: Kinds of loss that it can be trained with.
     """
 
     returns = "item"
+    is_single = True
+    num_picks = 1
+    loss_kinds = ("pairwise", "softmax")
 
     @property
     def proposal(self) -> Proposal:
         return Proposal(uniform=1)
 
     def pick(self, pool: CandidatePool):
-        """Returns int32 [B]: the column of the pool that holds the negative of each row."""
+        """Returns int32 [B], or [B, P] if `num_picks` is above 1: items outside the history."""
         raise NotImplementedError(f"{type(self).__name__} must define `pick(pool)`.")
 
     def form(self, user_emb, positive_emb, picked_emb):
-        """Returns float [B, L+1, d], the negative's embedding, from three such tensors."""
+        """Returns the negative's embedding per layer, with gradient.
+
+        Args:
+            user_emb: float [B, L+1, d].
+            positive_emb: float [B, L+1, d].
+            picked_emb: float [B, L+1, d], or [B, P, L+1, d] if `num_picks` is above 1.
+
+        Returns:
+            float [B, L+1, d], or [B, N, L+1, d] if not `is_single`.
+        """
         del user_emb, positive_emb
         return picked_emb
+
+    def weigh(self, pool: CandidatePool):
+        """Returns float [B, N] without gradient, the weights of N negatives; None: equal ones."""
+        del pool
+
+    def auxiliary_loss(self, user_emb, positive_emb, picked_emb):
+        """Returns float [B], a loss for parameters of the sampler's own, or None. Args as `form`."""
+        del user_emb, positive_emb, picked_emb
+
+    def default_loss(self) -> Loss:
+        """Returns the loss to train with unless the model is given one."""
+        return BPR()
+
+    def create_state(self, size: ModelSize) -> None:
+        """Creates variables that depend on the model's size. Called once, by the model."""
+        del size
+
+    def adapt(self, interactions: Interactions) -> None:
+        """Learns counts or histories of the training interactions, before the first step."""
+        del interactions
+
+    def refresh(self, model, epoch: int) -> None:
+        """Renews state before an epoch; `epoch` counts from 0, the same for every arm."""
+        del model, epoch

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_autosample.pipeline import Proposal
+from tf_autosample.proposals import Proposal
 from tf_autosample.samplers.base import NegativeSampler
 
 
@@ -37,7 +37,7 @@ class DynamicSampler(NegativeSampler):
 
     def pick(self, pool):
         scores = pool.scores[:, : self.num_candidates]
-        return tf.argmax(scores, axis=1, output_type=tf.int32)
+        return pool.take(tf.argmax(scores, axis=1, output_type=tf.int32))
 
     def get_config(self):
         return {**super().get_config(), "num_candidates": self.num_candidates}

@@ -1,9 +1,8 @@
 """Samplers that do not look at the model: uniform and popularity."""
 
 import keras
-import tensorflow as tf
 
-from tf_autosample.pipeline import Proposal
+from tf_autosample.proposals import Proposal
 from tf_autosample.samplers.base import NegativeSampler
 
 
@@ -11,17 +10,36 @@ from tf_autosample.samplers.base import NegativeSampler
 class UniformSampler(NegativeSampler):
     """Every item outside the user's history is equally likely (RNS).
 
-    p(j | u) = 1 / (I - n_u), n_u the size of the user's history. Returns an item; costs one
-    look-up per positive. Slow to train and never the worst choice.
+    p(j | u) = 1 / (I - n_u), n_u the size of the user's history. Returns items; costs one look-up
+    per negative. The slowest to learn and the least harmful.
+
+    Args:
+        num_negatives: N. More than one trains alone and cannot be blended. Defaults to 1.
 
     Reference: Rendle et al., "BPR: Bayesian Personalized Ranking", UAI 2009.
     """
 
-    def __init__(self, *, name: str = "uniform", **kwargs):
-        super().__init__(name=name, **kwargs)
+    def __init__(self, num_negatives: int = 1, *, name: str | None = None, **kwargs):
+        default = "uniform" if num_negatives == 1 else f"uniform{num_negatives}"
+        super().__init__(name=name or default, **kwargs)
+        if num_negatives < 1:
+            raise ValueError(
+                f"`num_negatives` must be >= 1. Received: num_negatives={num_negatives!r}."
+            )
+        self.num_negatives = self.num_picks = num_negatives
+        self.is_single = num_negatives == 1
+
+    @property
+    def proposal(self) -> Proposal:
+        return Proposal(uniform=self.num_negatives)
 
     def pick(self, pool):
-        return tf.zeros_like(pool.candidates[:, 0])
+        if self.is_single:
+            return pool.candidates[:, 0]
+        return pool.candidates[:, : self.num_negatives]
+
+    def get_config(self):
+        return {**super().get_config(), "num_negatives": self.num_negatives}
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -49,7 +67,7 @@ class PopularitySampler(NegativeSampler):
         return Proposal(uniform=0, popularity=(self.power,))
 
     def pick(self, pool):
-        return tf.fill(tf.shape(pool.candidates)[:1], pool.popularity_column(self.power))
+        return pool.popular(self.power)
 
     def get_config(self):
         return {**super().get_config(), "power": self.power}

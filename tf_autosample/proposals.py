@@ -1,0 +1,151 @@
+"""Laws that candidates are drawn from: uniform and popularity, outside a user's history."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from tf_autosample.interactions import DataError, Interactions
+
+# Total of the integer weights of a popularity proposal. Integers keep the draw exact (a float
+# cumulative sum can land on a history item by rounding); 2^40 leaves room for 4 million users
+# in an int64 key and rounds no probability by more than 1e-12.
+WEIGHT_TOTAL = 2**40
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What the candidate columns of a batch hold.
+
+    Attributes:
+        uniform: Number of columns drawn uniformly from the items the user has not in training.
+        popularity: One column per exponent p, drawn with probability ∝ max(count, 1)^p from the
+            same items. They follow the uniform columns, in this order.
+    """
+
+    uniform: int = 1
+    popularity: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        if self.uniform < 0 or self.num_columns < 1:
+            raise ValueError(
+                "A `Proposal` must have at least one column. "
+                f"Received: uniform={self.uniform!r}, popularity={self.popularity!r}."
+            )
+
+    @property
+    def num_columns(self) -> int:
+        """Number of candidates per row, M."""
+        return self.uniform + len(self.popularity)
+
+
+class ComplementSampler:
+    """Draws items outside a user's history, exactly and without rejection.
+
+    Lay the catalogue out on a line, each item as long as its weight, and cut the user's history
+    out of it. A uniform point on what is left is mapped back by adding the history mass in front
+    of it, which one binary search over all histories finds.
+
+    Args:
+        interactions: The training interactions, whose histories are excluded.
+        power: float. Items are drawn with probability ∝ max(count, 1)^power; 0 is uniform. An
+            item without interactions counts as seen once, so that every user has a negative.
+
+    Raises:
+        DataError: If a user's history is the whole catalogue, so that no negative exists.
+    """
+
+    def __init__(self, interactions: Interactions, power: float = 0.0):
+        full = interactions.full_users
+        if len(full):
+            raise DataError(
+                f"Every user must have an item left to draw as a negative, but {len(full)} users "
+                f"have the whole catalogue of {interactions.num_items} items in their history "
+                f"(the first is user {full[0]}). Drop them from the training interactions."
+            )
+        self.is_uniform = power == 0.0
+        weights = self._weights(interactions, power)
+        histories = interactions.histories
+        skipped = np.concatenate([[0], np.cumsum(weights[histories.items])])
+        before_user = skipped[histories.offsets]
+        user_of = np.repeat(np.arange(interactions.num_users), np.diff(histories.offsets))
+        mass_before = np.cumsum(weights) - weights
+        # Where the cut line resumes after each history item, on that user's own stretch of keys.
+        resumes = mass_before[histories.items] - (skipped[:-1] - before_user[user_of])
+        self.total = int(weights.sum())
+        self.keys = tf.constant(user_of * self.total + resumes)
+        self.skipped = tf.constant(skipped)
+        self.before_user = tf.constant(before_user[:-1])
+        self.free = tf.constant((self.total - np.diff(before_user)).astype(np.float64))
+        self.ends = tf.constant(np.cumsum(weights))
+
+    @staticmethod
+    def _weights(interactions: Interactions, power: float) -> np.ndarray:
+        if power == 0.0:
+            return np.ones(interactions.num_items, np.int64)
+        mass = np.maximum(interactions.popularity, 1).astype(np.float64) ** power
+        total = min(WEIGHT_TOTAL, 2**62 // max(interactions.num_users, 1))
+        return np.maximum(1, np.rint(mass / mass.sum() * total)).astype(np.int64)
+
+    def draw(self, users: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+        """Returns int32 [B, count]: items outside each user's history, with replacement.
+
+        Args:
+            users: int [B].
+            count: Items per user.
+            seed: int [2]. The same seed gives the same items.
+        """
+        unit = tf.random.stateless_uniform([tf.shape(users)[0], count], seed, dtype=tf.float64)
+        point = tf.cast(unit * tf.gather(self.free, users)[:, None], tf.int64)
+        key = tf.cast(users, tf.int64)[:, None] * self.total + point
+        position = tf.searchsorted(self.keys, tf.reshape(key, [-1]), side="right")
+        skipped = tf.reshape(tf.gather(self.skipped, position), tf.shape(point))
+        point += skipped - tf.gather(self.before_user, users)[:, None]
+        if self.is_uniform:  # every item has length 1: the point is the item
+            return tf.cast(point, tf.int32)
+        item = tf.searchsorted(self.ends, tf.reshape(point, [-1]), side="right")
+        return tf.reshape(item, tf.shape(point))
+
+
+class SeenPairs:
+    """Tells which items are in a user's training history.
+
+    Args:
+        interactions: The training interactions.
+    """
+
+    def __init__(self, interactions: Interactions):
+        self.num_items = interactions.num_items
+        histories = interactions.histories
+        users = np.repeat(np.arange(interactions.num_users, dtype=np.int64), histories.lengths)
+        # The sentinel keeps the position behind the last key in range.
+        self.keys = tf.constant(np.append(users * self.num_items + histories.items, -1))
+        self.items = tf.constant(histories.items)
+        self.offsets = tf.constant(histories.offsets)
+
+    def __call__(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Returns bool [...]: is the item seen? For int users [...] and items [...]."""
+        keys = tf.cast(users, tf.int64) * self.num_items + tf.cast(items, tf.int64)
+        place = tf.searchsorted(self.keys[:-1], tf.reshape(keys, [-1]))
+        return tf.reshape(tf.gather(self.keys, place), tf.shape(keys)) == keys
+
+    def matrix(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Returns bool [B, S] for users [B] and items [S], whose product is never searched.
+
+        Looks the users' histories up among the S items, not the B·S pairs in the histories.
+        """
+        starts = tf.gather(self.offsets, users)
+        lengths = tf.gather(self.offsets, users + 1) - starts
+        ragged = tf.RaggedTensor.from_row_lengths(tf.range(tf.reduce_sum(lengths)), lengths)
+        rows = ragged.value_rowids()
+        places = ragged.flat_values + tf.gather(starts - ragged.row_starts(), rows)
+        history = tf.gather(self.items, places)
+        distinct, column_of = tf.unique(items)
+        order = tf.argsort(distinct)
+        found = tf.searchsorted(tf.gather(distinct, order), history)
+        columns = tf.gather(order, tf.minimum(found, tf.size(distinct) - 1))
+        hit = tf.where(tf.gather(distinct, columns) == history)[:, 0]
+        cells = tf.stack([tf.gather(rows, hit), tf.cast(tf.gather(columns, hit), tf.int64)], axis=1)
+        shape = tf.cast([tf.size(users), tf.size(distinct)], tf.int64)
+        is_seen = tf.scatter_nd(cells, tf.ones(tf.size(hit), tf.int32), shape) > 0
+        return tf.gather(is_seen, column_of, axis=1)
