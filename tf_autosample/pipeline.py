@@ -17,9 +17,10 @@ class TrainingBatches:
     """Batches for `RetrievalModel.fit`, positioned by a clock that the caller may set.
 
     Iterating gives dicts `{"users": int32 [B], "positives": int32 [B], "candidates": int32
-    [B, M], "seeds": int32 [B, 2]}`; the seeds are for what samplers draw in the step. An epoch shows every interaction once; its last batch may be smaller. One pass gives
-    `steps_per_epoch` batches from where the clock stands: `RetrievalModel.fit` sets it to each
-    epoch's start, and a loop of your own calls `seek` before each pass.
+    [B, M], "seeds": int32 [B, 2]}`; the seeds are for what samplers draw in the step. An epoch
+    shows every interaction once; its last batch may be smaller. One pass gives `steps_per_epoch`
+    batches from where the clock stands: `RetrievalModel.fit` sets it to each epoch's start, and
+    a loop of your own calls `seek` before each pass.
 
     Attributes:
         dataset: The `tf.data.Dataset` behind it.

@@ -245,6 +245,6 @@ def _check_loss(loss: Loss | None, mixture: SamplerMixture) -> None:
     refusing = [one.name for one in mixture.samplers if loss and loss.kind not in one.loss_kinds]
     if refusing:
         raise ValueError(
-            f"`loss` must suit every sampler: {refusing} cannot be trained with a {loss.kind} loss. "
-            f"Received: loss={loss!r}. Leave it out to give each sampler its own."
+            f"`loss` must suit every sampler: {refusing} cannot be trained with a {loss.kind} "
+            f"loss. Received: loss={loss!r}. Leave it out to give each sampler its own."
         )

@@ -149,7 +149,7 @@ class NegativeSampler(keras.layers.Layer):
         del pool
 
     def auxiliary_loss(self, user_emb, positive_emb, picked_emb):
-        """Returns float [B], a loss for parameters of the sampler's own, or None. Args as `form`."""
+        """Returns float [B], a loss for the sampler's own parameters, or None; see `form`."""
         del user_emb, positive_emb, picked_emb
 
     def default_loss(self) -> Loss:
