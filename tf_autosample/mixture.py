@@ -103,16 +103,17 @@ class SamplerMixture(NegativeSampler):
         picks = [sampler.pick(pool) for sampler in self.active]
         return tf.concat([one if one.shape.rank == 2 else one[:, None] for one in picks], axis=1)
 
-    def form(self, user_emb, positive_emb, picked_emb):
+    def form(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
         """Returns the mixed negative, float [B, L+1, d]; [B, N, L+1, d] of a lone one with many.
 
         Args:
             user_emb: float [B, L+1, d].
             positive_emb: float [B, L+1, d].
             picked_emb: float [B, P, L+1, d], what `pick` named.
+            pool: What `pick` saw.
         """
         formed = [
-            sampler.form(user_emb, positive_emb, own)
+            sampler.form(user_emb, positive_emb, own, pool)
             for sampler, own in zip(self.active, self._split(picked_emb), strict=True)
         ]
         if len(formed) == 1:
@@ -121,9 +122,9 @@ class SamplerMixture(NegativeSampler):
         weights = tf.unstack(self._active_weights())
         return tf.add_n([weight * one for weight, one in zip(weights, formed, strict=True)])
 
-    def auxiliary_loss(self, user_emb, positive_emb, picked_emb):
+    def auxiliary_loss(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
         losses = [
-            sampler.auxiliary_loss(user_emb, positive_emb, own)
+            sampler.auxiliary_loss(user_emb, positive_emb, own, pool)
             for sampler, own in zip(self.active, self._split(picked_emb), strict=True)
         ]
         losses = [loss for loss in losses if loss is not None]

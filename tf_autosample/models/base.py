@@ -165,8 +165,8 @@ class RetrievalModel(keras.Model):
             picked = tf.stop_gradient(self.sampler.pick(pool))
         picked_emb = encode.item(picked)
         return (
-            self.sampler.form(user_emb, positive_emb, picked_emb),
-            self.sampler.auxiliary_loss(user_emb, positive_emb, picked_emb),
+            self.sampler.form(user_emb, positive_emb, picked_emb, pool),
+            self.sampler.auxiliary_loss(user_emb, positive_emb, picked_emb, pool),
         )
 
     def _pool(self, batch, encode, user_emb, positive_emb) -> CandidatePool:

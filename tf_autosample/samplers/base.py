@@ -35,7 +35,7 @@ class CandidatePool:
         user_emb: float [B, L+1, d], per layer.
         positive_emb: float [B, L+1, d], per layer.
         encode_item: ids [...] -> float [..., L+1, d].
-        readout: Drops the layer axis: float [..., L+1, d] -> [..., d'].
+        readout: Drops the layer axis, with gradient: float [..., L+1, d] -> [..., d'].
         is_seen: (users [...], items [...]) -> bool [...]: is the item in the user's history?
     """
 
@@ -55,8 +55,8 @@ class CandidatePool:
         self.user_emb = tf.stop_gradient(user_emb)
         self.positive_emb = tf.stop_gradient(positive_emb)
         self.is_seen = is_seen
-        self._batch, self._proposal = batch, proposal
-        self._encode_item, self._readout = encode_item, readout
+        self.readout = readout
+        self._batch, self._proposal, self._encode_item = batch, proposal, encode_item
 
     @cached_property
     def candidate_emb(self):
@@ -66,22 +66,39 @@ class CandidatePool:
     @cached_property
     def user_vectors(self):
         """Final vectors of the users, float [B, d']."""
-        return self._readout(self.user_emb)
+        return self.readout(self.user_emb)
 
     @cached_property
     def scores(self):
         """Scores of the uniform candidates, float [B, num_scored]."""
-        candidates = self._readout(self.candidate_emb)
+        candidates = self.readout(self.candidate_emb)
         return tf.einsum("bd,bmd->bm", self.user_vectors, candidates)
 
     @cached_property
     def positive_scores(self):
         """Scores of the positives, float [B]."""
-        return tf.reduce_sum(self.user_vectors * self._readout(self.positive_emb), axis=-1)
+        return tf.reduce_sum(self.user_vectors * self.readout(self.positive_emb), axis=-1)
+
+    @cached_property
+    def layer_scores(self):
+        """Scores of each layer of the uniform candidates, float [B, num_scored, L+1]."""
+        query = self.layer_query(self.user_emb)
+        if query.shape[1] == 1:  # the user's axis last spares a copy of the pool
+            return tf.einsum("bd,bmld->bml", query[:, 0], self.candidate_emb)
+        return tf.einsum("bld,bmld->bml", query, self.candidate_emb)
+
+    def layer_query(self, user_emb):
+        """What a layer of an item is scored against, [B, L+1, d] -> [B, 1 or L+1, d].
+
+        The user's final vector, or the user's own layer where the readout joins the layers into
+        a longer vector.
+        """
+        vectors = self.readout(user_emb)
+        return vectors[:, None] if vectors.shape[-1] == user_emb.shape[-1] else user_emb
 
     def score_items(self, items):
         """Scores of other items than the candidates: int [B, N] -> float [B, N]."""
-        vectors = tf.stop_gradient(self._readout(self._encode_item(items)))
+        vectors = tf.stop_gradient(self.readout(self._encode_item(items)))
         return tf.einsum("bd,bnd->bn", self.user_vectors, vectors)
 
     def popular(self, power: float):
@@ -130,27 +147,28 @@ class NegativeSampler(keras.layers.Layer):
         """Returns int32 [B], or [B, P] if `num_picks` is above 1: items outside the history."""
         raise NotImplementedError(f"{type(self).__name__} must define `pick(pool)`.")
 
-    def form(self, user_emb, positive_emb, picked_emb):
+    def form(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
         """Returns the negative's embedding per layer, with gradient.
 
         Args:
             user_emb: float [B, L+1, d].
             positive_emb: float [B, L+1, d].
             picked_emb: float [B, L+1, d], or [B, P, L+1, d] if `num_picks` is above 1.
+            pool: What `pick` saw; for its seeds and its readout.
 
         Returns:
             float [B, L+1, d], or [B, N, L+1, d] if not `is_single`.
         """
-        del user_emb, positive_emb
+        del user_emb, positive_emb, pool
         return picked_emb
 
     def weigh(self, pool: CandidatePool):
         """Returns float [B, N] without gradient, the weights of N negatives; None: equal ones."""
         del pool
 
-    def auxiliary_loss(self, user_emb, positive_emb, picked_emb):
+    def auxiliary_loss(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
         """Returns float [B], a loss for the sampler's own parameters, or None; see `form`."""
-        del user_emb, positive_emb, picked_emb
+        del user_emb, positive_emb, picked_emb, pool
 
     def default_loss(self) -> Loss:
         """Returns the loss to train with unless the model is given one."""
