@@ -72,7 +72,10 @@ class RetrievalModel(keras.Model):
             num_layers: L, layers above the tables.
             dim: d, size of one layer's embedding.
         """
-        self.sampler.create_state(ModelSize(self.num_users, self.num_items, num_layers, dim))
+        final_dim = self.vectors(tf.zeros([1, num_layers + 1, dim])).shape[-1]
+        self.sampler.create_state(
+            ModelSize(self.num_users, self.num_items, num_layers, dim, final_dim)
+        )
         self.built = True
 
     def encode(self) -> Encoders:

@@ -13,12 +13,13 @@ from tf_autosample.proposals import Proposal
 
 
 class ModelSize(NamedTuple):
-    """Shapes that a sampler with state of its own depends on: U, I, L and d."""
+    """Shapes that a sampler with state of its own depends on: U, I, L, d and d' (None: d)."""
 
     num_users: int
     num_items: int
     num_layers: int
     dim: int
+    final_dim: int | None = None
 
 
 class CandidatePool:
