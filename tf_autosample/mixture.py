@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_autosample.interactions import Interactions
 from tf_autosample.losses import BPR, Loss
 from tf_autosample.proposals import Proposal
-from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
+from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler, SharedSampler
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -77,6 +77,12 @@ class SamplerMixture(NegativeSampler):
     def active(self) -> list[NegativeSampler]:
         """The samplers that take part."""
         return [self.samplers[k] for k in self._active_indices]
+
+    @property
+    def shared(self) -> SharedSampler | None:
+        """The active sampler if it gives all rows the same negatives; it cannot be blended."""
+        self._check_blend(self._active_indices)
+        return self.active[0] if isinstance(self.active[0], SharedSampler) else None
 
     @property
     def proposal(self) -> Proposal:

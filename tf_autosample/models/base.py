@@ -11,7 +11,7 @@ from tf_autosample.losses import Loss, l2_penalty
 from tf_autosample.mixture import SamplerMixture
 from tf_autosample.pipeline import TrainingBatches
 from tf_autosample.proposals import SeenPairs
-from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler, SharedSampler
+from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
 
 
 class Encoders(NamedTuple):
@@ -143,8 +143,8 @@ class RetrievalModel(keras.Model):
         positive_scores = tf.reduce_sum(user * self.vectors(positive_emb), axis=-1)
         ranking_loss = self.ranking_loss or self.sampler.default_loss()
         rows = [user_emb[:, 0], positive_emb[:, 0]]
-        shared = self.sampler.active[0]
-        if isinstance(shared, SharedSampler):
+        shared = self.sampler.shared
+        if shared is not None:
             items, log_q, excluded = shared.share(pool)
             scores = tf.matmul(user, self.vectors(encode.item(items)), transpose_b=True)
             scores = tf.where(excluded, -float("inf"), scores)
