@@ -9,6 +9,8 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "AdaptiveHardnessSampler": "samplers",
+    "AugmentedSampler": "samplers",
     "AutoSample": "callback",
     "BCE": "losses",
     "BPR": "losses",
@@ -16,6 +18,8 @@ _MODULE_OF = {
     "CandidatePool": "samplers",
     "CosineContrastive": "losses",
     "DataError": "interactions",
+    "DimensionMixupSampler": "samplers",
+    "DisentangledSampler": "samplers",
     "DynamicSampler": "samplers",
     "EmbeddingTable": "embedding",
     "Encoders": "models",
@@ -27,6 +31,7 @@ _MODULE_OF = {
     "LazyAdam": "optimizers",
     "Loss": "losses",
     "MatrixFactorization": "models",
+    "MixGCFSampler": "samplers",
     "MixedSampler": "samplers",
     "MostPopular": "evaluation",
     "NegativeSampler": "samplers",
@@ -37,6 +42,7 @@ _MODULE_OF = {
     "RetrievalModel": "models",
     "SampledSoftmax": "losses",
     "SamplerMixture": "mixture",
+    "TopSampler": "samplers",
     "TrainingBatches": "pipeline",
     "UniformSampler": "samplers",
     "Vocabulary": "vocabulary",

@@ -1,11 +1,18 @@
 """Negative samplers: each decides which item a user did not choose."""
 
 from tf_autosample.samplers.base import CandidatePool as CandidatePool
+from tf_autosample.samplers.base import CandidateSampler as CandidateSampler
 from tf_autosample.samplers.base import ModelSize as ModelSize
 from tf_autosample.samplers.base import NegativeSampler as NegativeSampler
 from tf_autosample.samplers.dynamic import DynamicSampler as DynamicSampler
+from tf_autosample.samplers.gated import AugmentedSampler as AugmentedSampler
+from tf_autosample.samplers.gated import DisentangledSampler as DisentangledSampler
 from tf_autosample.samplers.in_batch import InBatchSampler as InBatchSampler
 from tf_autosample.samplers.in_batch import MixedSampler as MixedSampler
 from tf_autosample.samplers.in_batch import SharedSampler as SharedSampler
+from tf_autosample.samplers.mixing import DimensionMixupSampler as DimensionMixupSampler
+from tf_autosample.samplers.mixing import MixGCFSampler as MixGCFSampler
+from tf_autosample.samplers.ranked import AdaptiveHardnessSampler as AdaptiveHardnessSampler
+from tf_autosample.samplers.ranked import TopSampler as TopSampler
 from tf_autosample.samplers.static import PopularitySampler as PopularitySampler
 from tf_autosample.samplers.static import UniformSampler as UniformSampler

@@ -186,3 +186,43 @@ class NegativeSampler(keras.layers.Layer):
     def refresh(self, model, epoch: int) -> None:
         """Renews state before an epoch; `epoch` counts from 0, the same for every arm."""
         del model, epoch
+
+
+class CandidateSampler(NegativeSampler):
+    """Base of the samplers that choose among the first M uniform candidates.
+
+    Args:
+        num_candidates: M. Samplers with different M share one pool.
+    """
+
+    def __init__(self, num_candidates: int, *, name: str, **kwargs):
+        super().__init__(name=name, **kwargs)
+        if num_candidates < 1:
+            raise ValueError(
+                f"`num_candidates` must be >= 1. Received: num_candidates={num_candidates!r}."
+            )
+        self.num_candidates = num_candidates
+
+    @property
+    def proposal(self) -> Proposal:
+        return Proposal(uniform=self.num_candidates)
+
+    def pick_layers(self, pool: CandidatePool, layer_scores):
+        """Picks the best candidate of each layer: float [B, M, L+1] -> int32 [B, L+1].
+
+        Needs `num_picks = L + 1`. Returns int32 [B] if L = 0, as `pick` must.
+        """
+        picked = pool.take(tf.argmax(layer_scores, axis=1, output_type=tf.int32))
+        return picked[:, 0] if picked.shape[1] == 1 else picked
+
+    @staticmethod
+    def join_layers(picked_emb):
+        """Takes layer l from the l-th pick: [B, L+1, L+1, d], or [B, 1, d], -> [B, L+1, d]."""
+        if picked_emb.shape.rank == 3:
+            return picked_emb
+        return tf.stack(
+            [picked_emb[:, layer, layer] for layer in range(picked_emb.shape[1])], axis=1
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "num_candidates": self.num_candidates}

@@ -1,0 +1,102 @@
+"""Samplers that mix a hard negative with the positive: MixGCF and DINS."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tf_autosample.samplers.base import CandidateSampler, ModelSize
+
+
+@keras.saving.register_keras_serializable(package="tf_autosample")
+class MixGCFSampler(CandidateSampler):
+    """Mixes the positive into the hardest candidate of each layer (MixGCF).
+
+    For each layer l: j_l = argmax over M uniform candidates of <q, e_j[l]>, and the negative's
+    layer l is a·e_i[l] + (1 - a)·e_{j_l}[l] with a ~ U(0, 1), drawn for each positive and layer.
+    q is the user's final vector, or the user's own layer l where the readout concatenates. The
+    mixing shifts all candidates' scores alike, so picking before it is the paper's picking after
+    it. Gradients reach the candidate and the positive; nothing is detached.
+
+    Returns a synthetic vector, made of up to L + 1 items; costs M look-ups and M·(L+1)·d
+    multiplications per positive. With L = 0 it is DNS mixed with the positive.
+
+    Args:
+        num_candidates: M. Defaults to 32; the authors take 16 to 64.
+
+    Reference: Huang et al., "MixGCF: An Improved Training Method for Graph Neural Network-based
+    Recommender Systems", KDD 2021.
+    """
+
+    returns = "vector"
+
+    def __init__(self, num_candidates: int = 32, *, name: str | None = None, **kwargs):
+        super().__init__(num_candidates, name=name or f"mixgcf{num_candidates}", **kwargs)
+
+    def create_state(self, size: ModelSize) -> None:
+        self.num_picks = size.num_layers + 1
+
+    def pick(self, pool):
+        return self.pick_layers(pool, pool.layer_scores[:, : self.num_candidates])
+
+    def form(self, user_emb, positive_emb, picked_emb, pool):
+        rows, layers = tf.shape(positive_emb)[0], positive_emb.shape[1]
+        share = tf.random.stateless_uniform([rows, layers, 1], pool.seed(self.name))
+        return share * positive_emb + (1 - share) * self.join_layers(picked_emb)
+
+
+@keras.saving.register_keras_serializable(package="tf_autosample")
+class DimensionMixupSampler(CandidateSampler):
+    """Mixes the positive into the hardest candidate, each dimension in its own share (DINS).
+
+    For each layer l: h = e_j[l] of the j that maximises <q, e_j[l]> over M uniform candidates, p
+    = e_i[l], and the negative's layer l is w·h + (1 - w)·p with, for each dimension,
+    w = exp(q·h) / (hardness·exp(q·p) + exp(q·h)) = sigmoid(q·h - q·p - log(hardness)), which
+    unlike the official code's form cannot overflow. q is the user's final vector, or the user's
+    own layer where the readout concatenates. Gradients flow through w, h, p and q.
+
+    As the positive pulls ahead, w falls and the negative comes close to the positive: with a
+    large `hardness` the ranking loss then stands near log(2) and teaches little.
+
+    Returns a synthetic vector, made of up to L + 1 items; costs M look-ups and M·(L+1)·d
+    multiplications per positive. Draws nothing at random.
+
+    Args:
+        num_candidates: M. Defaults to 32; the authors take 16 to 64.
+        hardness: The paper's alpha, > 0; larger is closer to the positive. Defaults to 2, the
+            authors' value for LightGCN on Alibaba (0.3 to 2.5 on other data, up to 9.5 with MF).
+
+    Reference: Wu et al., "Dimension Independent Mixup for Hard Negative Sample in Collaborative
+    Filtering", CIKM 2023, arXiv 2306.15905. (The official LightGCN leaves layer 0 out of its
+    readout; here the readout is the model's.)
+    """
+
+    returns = "vector"
+
+    def __init__(
+        self,
+        num_candidates: int = 32,
+        *,
+        hardness: float = 2.0,
+        name: str | None = None,
+        **kwargs,
+    ):
+        setting = "" if hardness == 2 else f"-{hardness:g}"
+        super().__init__(num_candidates, name=name or f"dins{num_candidates}{setting}", **kwargs)
+        if hardness <= 0:
+            raise ValueError(f"`hardness` must be > 0. Received: hardness={hardness!r}.")
+        self.hardness = float(hardness)
+
+    def create_state(self, size: ModelSize) -> None:
+        self.num_picks = size.num_layers + 1
+
+    def pick(self, pool):
+        return self.pick_layers(pool, pool.layer_scores[:, : self.num_candidates])
+
+    def form(self, user_emb, positive_emb, picked_emb, pool):
+        gap = self.join_layers(picked_emb) - positive_emb
+        share = tf.sigmoid(pool.layer_query(user_emb) * gap - math.log(self.hardness))
+        return positive_emb + share * gap
+
+    def get_config(self):
+        return {**super().get_config(), "hardness": self.hardness}
