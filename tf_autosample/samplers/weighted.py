@@ -1,0 +1,195 @@
+"""Samplers that give many negatives with weights: Softmax-v and AdaSIR."""
+
+import keras
+import tensorflow as tf
+
+from tf_autosample.interactions import Interactions
+from tf_autosample.proposals import ComplementSampler, Proposal, SeenPairs
+from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
+
+# Keeps Softmax-v's temperature above 0 where all candidates have the same loss.
+MIN_VARIANCE = 1e-12
+
+# Users whose pools AdaSIR renews at once: 200 look-ups of 64 floats each make 50 MB.
+USERS_PER_BLOCK = 1024
+
+
+@keras.saving.register_keras_serializable(package="tf_autosample")
+class SoftmaxSampler(NegativeSampler):
+    """Keeps all N uniform candidates and weighs them by a softmax of their losses (Softmax-v).
+
+    With l_j = softplus(r_j - r_i), the weights are softmax_j(l_j / tau) and carry no gradient.
+    tau = sqrt(Var_j(l_j) / (2 rho)), the variance over the row's N candidates, is what a KL ball of
+    radius rho around the uniform law leads to: rho -> 0 is uniform, a large rho DNS. Where all
+    losses are equal the variance is 0 and the weights are uniform. The law always uses the BPR
+    losses, whatever pairwise loss is trained with.
+
+    Returns N items with weights, so it trains alone and cannot be blended. Costs N look-ups and
+    2·N·d multiplications per positive, forward and backward: 51 MB per 1,000 rows of a batch with
+    N = 200 and d = 64. No state.
+
+    Args:
+        hardness: rho. The authors try 0.01 to 100, and let the data decide. Defaults to 1.
+        num_candidates: N. Defaults to 200.
+
+    Reference: Shi et al., "On the Theories Behind Hard Negative Sampling for Recommendation", WWW
+    2023, arXiv 2302.03472. Its text prints the exponent with the score difference in the place of
+    the loss; like the official code, this one takes the loss.
+    """
+
+    is_single = False
+    loss_kinds = ("pairwise",)
+
+    def __init__(
+        self,
+        hardness: float = 1.0,
+        num_candidates: int = 200,
+        *,
+        name: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(name=name or f"softmax-v{hardness:g}-{num_candidates}", **kwargs)
+        if hardness <= 0:
+            raise ValueError(f"`hardness` must be > 0. Received: hardness={hardness!r}.")
+        if num_candidates < 2:
+            raise ValueError(
+                "`num_candidates` must be >= 2: there is nothing to weigh in one. "
+                f"Received: num_candidates={num_candidates!r}."
+            )
+        self.hardness = float(hardness)
+        self.num_candidates = self.num_picks = num_candidates
+
+    @property
+    def proposal(self) -> Proposal:
+        return Proposal(uniform=self.num_candidates)
+
+    def pick(self, pool):
+        return pool.candidates[:, : self.num_candidates]
+
+    def weigh(self, pool: CandidatePool):
+        scores = pool.scores[:, : self.num_candidates]
+        losses = tf.nn.softplus(scores - pool.positive_scores[:, None])
+        mean, variance = tf.nn.moments(losses, axes=[1], keepdims=True)
+        tau = tf.sqrt(variance / (2 * self.hardness) + MIN_VARIANCE)
+        # Centred, the logits are at most sqrt(2 rho N), however small the variance.
+        return tf.stop_gradient(tf.nn.softmax((losses - mean) / tau))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hardness": self.hardness,
+            "num_candidates": self.num_candidates,
+        }
+
+
+@keras.saving.register_keras_serializable(package="tf_autosample")
+class ResamplingSampler(NegativeSampler):
+    """Draws from a pool per user that importance resampling keeps near the softmax law (AdaSIR).
+
+    Before each epoch, R uniform items per user are drawn from outside the history, and S of them
+    resampled with replacement with probability ∝ exp(r): for R -> infinity a draw from
+    softmax(r) over all items. Each place of the user's pool then keeps its old item with
+    probability 1/2 and takes a resampled one otherwise, so that hard items are used again. In the
+    step, K items of the pool, uniform with replacement, are weighed by softmax_k(r_k) with their
+    present scores, without gradient.
+
+    Returns K items with weights, so it trains alone and cannot be blended. Costs 2·K look-ups and
+    2·K·d multiplications per positive, and U·R·d per epoch. State: 4·S bytes per user (200).
+
+    Args:
+        num_negatives: K. Defaults to 5.
+        pool_size: S. Defaults to 50.
+        num_candidates: R. More is harder. Defaults to 200.
+        seed: Seeds the resampling, together with the epoch.
+
+    Reference: Chen et al., "Learning Recommenders for Implicit Feedback with Importance
+    Resampling", WWW 2022. The official code draws candidates from the user's history too, draws
+    the new pool with replacement from both halves, and in one variant adds the logarithm of the
+    stored resampling weight to that softmax; we have none of the three (a correction would have to
+    subtract it). It is the variant with uniform proposal, without rank-based weights of positives.
+    """
+
+    is_single = False
+    loss_kinds = ("pairwise",)
+
+    def __init__(
+        self,
+        num_negatives: int = 5,
+        pool_size: int = 50,
+        num_candidates: int = 200,
+        *,
+        seed: int = 0,
+        name: str | None = None,
+        **kwargs,
+    ):
+        super().__init__(name=name or f"adasir{num_negatives}-{num_candidates}", **kwargs)
+        sizes = {
+            "num_negatives": num_negatives,
+            "pool_size": pool_size,
+            "num_candidates": num_candidates,
+        }
+        for argument, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"`{argument}` must be >= 1. Received: {argument}={value!r}.")
+        self.num_negatives = self.num_picks = num_negatives
+        self.pool_size, self.num_candidates, self.seed = pool_size, num_candidates, seed
+        self._uniform: ComplementSampler | None = None
+        self._is_seen: SeenPairs | None = None
+
+    def create_state(self, size: ModelSize) -> None:
+        self.pools = self.add_weight(
+            shape=(size.num_users, self.pool_size),
+            dtype="int32",
+            initializer=keras.initializers.Constant(-1),
+            trainable=False,
+            name="pools",
+        )
+
+    def adapt(self, interactions: Interactions) -> None:
+        self._uniform, self._is_seen = ComplementSampler(interactions), SeenPairs(interactions)
+
+    def refresh(self, model, epoch: int) -> None:
+        user_emb, item_emb = model.final_embeddings()
+        num_users = self.pools.shape[0]
+        for start in range(0, num_users, USERS_PER_BLOCK):
+            users = tf.range(start, min(start + USERS_PER_BLOCK, num_users))
+            seed = tf.random.experimental.stateless_fold_in([self.seed, epoch], start)
+            self._renew(users, tf.gather(user_emb, users), item_emb, seed)
+
+    def _renew(self, users, user_emb, item_emb, seed):
+        """Renews the pools of some users, int32 [b], whose final vectors are float [b, d']."""
+        draw, resample, keep = tf.unstack(tf.random.split(seed, 3))
+        candidates = self._uniform.draw(users, self.num_candidates, draw)
+        scores = tf.einsum("bd,brd->br", user_emb, tf.gather(item_emb, candidates))
+        # The proposal is uniform, so its log q shifts all logits alike.
+        places = tf.random.stateless_categorical(scores, self.pool_size, resample, dtype=tf.int32)
+        fresh = tf.gather(candidates, places, batch_dims=1)
+        old = tf.gather(self.pools.value, users)
+        # An item of a former fit's pool may have entered the history since.
+        is_usable = (old >= 0) & ~self._is_seen(users[:, None], old)
+        is_kept = tf.random.stateless_uniform(tf.shape(old), keep) < 0.5
+        pools = tf.where(is_usable & is_kept, old, fresh)
+        self.pools.value.scatter_update(tf.IndexedSlices(pools, users))
+
+    def pick(self, pool: CandidatePool):
+        pools = tf.gather(self.pools.value, pool.users)
+        shape = [tf.size(pool.users), self.num_negatives]
+        places = tf.random.stateless_uniform(
+            shape, pool.seed(self.name), maxval=self.pool_size, dtype=tf.int32
+        )
+        items = tf.gather(pools, places, batch_dims=1)
+        # Pools are empty only when a step runs before the first refresh.
+        return tf.where(items >= 0, items, pool.candidates[:, :1])
+
+    def weigh(self, pool: CandidatePool):
+        # The same seed draws the same items as `pick` did for this batch.
+        return tf.stop_gradient(tf.nn.softmax(pool.score_items(self.pick(pool))))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_negatives": self.num_negatives,
+            "pool_size": self.pool_size,
+            "num_candidates": self.num_candidates,
+            "seed": self.seed,
+        }
