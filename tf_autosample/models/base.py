@@ -15,10 +15,18 @@ from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
 
 
 class Encoders(NamedTuple):
-    """How ids become per-layer embeddings: int [...] -> float32 [..., L+1, d]."""
+    """How ids become per-layer embeddings: int [...] -> float32 [..., L+1, d].
+
+    Attributes:
+        user: Encodes users.
+        item: Encodes items.
+        item_vectors: int [...] -> [..., d'], the final vectors of items, where that is cheaper
+            than to read them out of `item`. The pool of candidates is scored with it.
+    """
 
     user: Callable
     item: Callable
+    item_vectors: Callable | None = None
 
 
 class RetrievalModel(keras.Model):
@@ -129,6 +137,8 @@ class RetrievalModel(keras.Model):
         with tf.GradientTape() as tape:
             loss = self._loss(batch)
         variables = self.trainable_variables
+        # For all of them: a loaded model builds it so, and the slots must match.
+        self.optimizer.build(variables)
         gradients = tape.gradient(loss, variables)
         known = [pair for pair in zip(gradients, variables, strict=True) if pair[0] is not None]
         self.optimizer.apply(*zip(*known, strict=True))
@@ -190,6 +200,7 @@ class RetrievalModel(keras.Model):
             encode.item,
             self.vectors,
             self._is_seen,
+            encode.item_vectors,
         )
 
     def fit(self, batches, *args, callbacks=None, **kwargs):

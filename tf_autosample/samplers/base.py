@@ -38,6 +38,7 @@ class CandidatePool:
         encode_item: ids [...] -> float [..., L+1, d].
         readout: Drops the layer axis, with gradient: float [..., L+1, d] -> [..., d'].
         is_seen: (users [...], items [...]) -> bool [...]: is the item in the user's history?
+        item_vectors: ids [...] -> float [..., d'], if that is cheaper than by layers.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class CandidatePool:
         encode_item,
         readout,
         is_seen,
+        item_vectors=None,
     ):
         self.users, self.positives = batch["users"], batch["positives"]
         self.candidates = batch["candidates"][:, :num_scored]
@@ -58,6 +60,7 @@ class CandidatePool:
         self.is_seen = is_seen
         self.readout = readout
         self._batch, self._proposal, self._encode_item = batch, proposal, encode_item
+        self._item_vectors = item_vectors
 
     @cached_property
     def candidate_emb(self):
@@ -72,8 +75,9 @@ class CandidatePool:
     @cached_property
     def scores(self):
         """Scores of the uniform candidates, float [B, num_scored]."""
-        candidates = self.readout(self.candidate_emb)
-        return tf.einsum("bd,bmd->bm", self.user_vectors, candidates)
+        if self._item_vectors is None:
+            return tf.einsum("bd,bmd->bm", self.user_vectors, self.readout(self.candidate_emb))
+        return self.score_items(self.candidates)
 
     @cached_property
     def positive_scores(self):
@@ -99,8 +103,11 @@ class CandidatePool:
 
     def score_items(self, items):
         """Scores of other items than the candidates: int [B, N] -> float [B, N]."""
-        vectors = tf.stop_gradient(self.readout(self._encode_item(items)))
-        return tf.einsum("bd,bnd->bn", self.user_vectors, vectors)
+        if self._item_vectors is None:
+            vectors = self.readout(self._encode_item(items))
+        else:
+            vectors = self._item_vectors(items)
+        return tf.einsum("bd,bnd->bn", self.user_vectors, tf.stop_gradient(vectors))
 
     def popular(self, power: float):
         """Items drawn with probability ∝ max(count, 1)^power, int32 [B]."""
