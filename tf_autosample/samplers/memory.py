@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.interactions import Interactions
-from tf_autosample.proposals import Proposal, SeenPairs
-from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
+from tf_autosample.proposals import SeenPairs
+from tf_autosample.samplers.base import CandidatePool, CandidateSampler, ModelSize
 
 
 def keep_unseen(items, interactions: Interactions):
@@ -32,7 +32,7 @@ def write_first_rows(variable, users, rows) -> None:
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
-class MemorySampler(NegativeSampler):
+class MemorySampler(CandidateSampler):
     """Picks the item of a small memory whose score is high and has varied (SRNS).
 
     True negatives that score high have varied over the epochs; items that the user will choose
@@ -74,7 +74,8 @@ class MemorySampler(NegativeSampler):
         name: str | None = None,
         **kwargs,
     ):
-        super().__init__(name=name or f"srns{variance_weight:g}-{memory_size}", **kwargs)
+        default = f"srns{variance_weight:g}-{memory_size}"
+        super().__init__(num_candidates, name=name or default, **kwargs)
         if not 1 <= memory_size <= num_candidates:
             raise ValueError(
                 "`memory_size` must be in [1, num_candidates]. Received: "
@@ -93,12 +94,8 @@ class MemorySampler(NegativeSampler):
             if value <= 0:
                 raise ValueError(f"`{argument}` must be > 0. Received: {argument}={value!r}.")
         self.variance_weight, self.temperature = float(variance_weight), float(temperature)
-        self.memory_size, self.num_candidates = memory_size, num_candidates
+        self.memory_size = memory_size
         self.num_warm_up_epochs, self.num_snapshots = num_warm_up_epochs, num_snapshots
-
-    @property
-    def proposal(self) -> Proposal:
-        return Proposal(uniform=self.num_candidates)
 
     def create_state(self, size: ModelSize) -> None:
         empty = keras.initializers.Constant(-1)
@@ -124,9 +121,7 @@ class MemorySampler(NegativeSampler):
             (self.past_users, self.past_items), model.final_embeddings(), strict=True
         ):
             past.value[:, slot].assign(now)
-        epochs = np.array(self.snapshot_epochs)
-        epochs[slot] = epoch
-        self.snapshot_epochs.assign(epochs)
+        self.snapshot_epochs.value[slot].assign(epoch)
         self.epoch.assign(epoch)
 
     def pick(self, pool):
@@ -179,7 +174,6 @@ class MemorySampler(NegativeSampler):
             **super().get_config(),
             "variance_weight": self.variance_weight,
             "memory_size": self.memory_size,
-            "num_candidates": self.num_candidates,
             "temperature": self.temperature,
             "num_warm_up_epochs": self.num_warm_up_epochs,
             "num_snapshots": self.num_snapshots,

@@ -4,8 +4,13 @@ import keras
 import tensorflow as tf
 
 from tf_autosample.interactions import Interactions
-from tf_autosample.proposals import ComplementSampler, Proposal, SeenPairs
-from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
+from tf_autosample.proposals import ComplementSampler, SeenPairs
+from tf_autosample.samplers.base import (
+    CandidatePool,
+    CandidateSampler,
+    ModelSize,
+    NegativeSampler,
+)
 
 # Keeps Softmax-v's temperature above 0 where all candidates have the same loss.
 MIN_VARIANCE = 1e-12
@@ -15,7 +20,7 @@ USERS_PER_BLOCK = 1024
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
-class SoftmaxSampler(NegativeSampler):
+class SoftmaxSampler(CandidateSampler):
     """Keeps all N uniform candidates and weighs them by a softmax of their losses (Softmax-v).
 
     With l_j = softplus(r_j - r_i), the weights are softmax_j(l_j / tau) and carry no gradient.
@@ -33,8 +38,7 @@ class SoftmaxSampler(NegativeSampler):
         num_candidates: N. Defaults to 200.
 
     Reference: Shi et al., "On the Theories Behind Hard Negative Sampling for Recommendation", WWW
-    2023, arXiv 2302.03472. Its text prints the exponent with the score difference in the place of
-    the loss; like the official code, this one takes the loss.
+    2023, arXiv 2302.03472. The official code adds the terms up over a batch where we take the mean.
     """
 
     is_single = False
@@ -48,8 +52,9 @@ class SoftmaxSampler(NegativeSampler):
         name: str | None = None,
         **kwargs,
     ):
-        super().__init__(name=name or f"softmax-v{hardness:g}-{num_candidates}", **kwargs)
-        if hardness <= 0:
+        default = f"softmax-v{hardness:g}-{num_candidates}"
+        super().__init__(num_candidates, name=name or default, **kwargs)
+        if not 0 < hardness < float("inf"):
             raise ValueError(f"`hardness` must be > 0. Received: hardness={hardness!r}.")
         if num_candidates < 2:
             raise ValueError(
@@ -57,11 +62,7 @@ class SoftmaxSampler(NegativeSampler):
                 f"Received: num_candidates={num_candidates!r}."
             )
         self.hardness = float(hardness)
-        self.num_candidates = self.num_picks = num_candidates
-
-    @property
-    def proposal(self) -> Proposal:
-        return Proposal(uniform=self.num_candidates)
+        self.num_picks = num_candidates
 
     def pick(self, pool):
         return pool.candidates[:, : self.num_candidates]
@@ -75,11 +76,7 @@ class SoftmaxSampler(NegativeSampler):
         return tf.stop_gradient(tf.nn.softmax((losses - mean) / tau))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "hardness": self.hardness,
-            "num_candidates": self.num_candidates,
-        }
+        return {**super().get_config(), "hardness": self.hardness}
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -90,14 +87,14 @@ class ResamplingSampler(NegativeSampler):
     resampled with replacement with probability ∝ exp(r): for R -> infinity a draw from
     softmax(r) over all items. Each place of the user's pool then keeps its old item with
     probability 1/2 and takes a resampled one otherwise, so that hard items are used again. In the
-    step, K items of the pool, uniform with replacement, are weighed by softmax_k(r_k) with their
+    step, K items of the pool, uniform with replacement, are weighed by softmax_k(r_k) of their
     present scores, without gradient.
 
-    Returns K items with weights, so it trains alone and cannot be blended. Costs 2·K look-ups and
-    2·K·d multiplications per positive, and U·R·d per epoch. State: 4·S bytes per user (200).
+    Returns K items with weights. Costs 2·K look-ups and 2·K·d multiplications per positive, and
+    U·R·d per epoch. State: 4·S bytes per user (200).
 
     Args:
-        num_negatives: K. Defaults to 5.
+        num_negatives: K. More than one trains alone and cannot be blended. Defaults to 5.
         pool_size: S. Defaults to 50.
         num_candidates: R. More is harder. Defaults to 200.
         seed: Seeds the resampling, together with the epoch.
@@ -109,7 +106,6 @@ class ResamplingSampler(NegativeSampler):
     subtract it). It is the variant with uniform proposal, without rank-based weights of positives.
     """
 
-    is_single = False
     loss_kinds = ("pairwise",)
 
     def __init__(
@@ -132,6 +128,7 @@ class ResamplingSampler(NegativeSampler):
             if value < 1:
                 raise ValueError(f"`{argument}` must be >= 1. Received: {argument}={value!r}.")
         self.num_negatives = self.num_picks = num_negatives
+        self.is_single = num_negatives == 1
         self.pool_size, self.num_candidates, self.seed = pool_size, num_candidates, seed
         self._uniform: ComplementSampler | None = None
         self._is_seen: SeenPairs | None = None
@@ -171,7 +168,17 @@ class ResamplingSampler(NegativeSampler):
         pools = tf.where(is_usable & is_kept, old, fresh)
         self.pools.value.scatter_update(tf.IndexedSlices(pools, users))
 
-    def pick(self, pool: CandidatePool):
+    def pick(self, pool):
+        items = self._draw(pool)
+        return items[:, 0] if self.is_single else items
+
+    def weigh(self, pool: CandidatePool):
+        if self.is_single:
+            return None
+        # The same seed draws the same items as `pick` did for this batch.
+        return tf.stop_gradient(tf.nn.softmax(pool.score_items(self._draw(pool))))
+
+    def _draw(self, pool: CandidatePool):
         pools = tf.gather(self.pools.value, pool.users)
         shape = [tf.size(pool.users), self.num_negatives]
         places = tf.random.stateless_uniform(
@@ -180,10 +187,6 @@ class ResamplingSampler(NegativeSampler):
         items = tf.gather(pools, places, batch_dims=1)
         # Pools are empty only when a step runs before the first refresh.
         return tf.where(items >= 0, items, pool.candidates[:, :1])
-
-    def weigh(self, pool: CandidatePool):
-        # The same seed draws the same items as `pick` did for this batch.
-        return tf.stop_gradient(tf.nn.softmax(pool.score_items(self.pick(pool))))
 
     def get_config(self):
         return {

@@ -1,0 +1,141 @@
+"""A small model with known vectors, and pools over it, for samplers that keep state."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_autosample.interactions import Interactions
+from tf_autosample.models import MatrixFactorization
+from tf_autosample.optimizers import LazyAdam
+from tf_autosample.pipeline import training_batches
+from tf_autosample.proposals import ComplementSampler, Proposal, SeenPairs
+from tf_autosample.samplers import CandidatePool
+
+NUM_USERS, NUM_ITEMS, DIM = 12, 40, 4
+
+
+def small_log(seed=0):
+    """Each user has chosen 8 of the 40 items."""
+    rng = np.random.default_rng(seed)
+    items = [rng.permutation(NUM_ITEMS)[:8] for _ in range(NUM_USERS)]
+    users = np.repeat(np.arange(NUM_USERS), 8)
+    return Interactions(users, np.concatenate(items), NUM_USERS, NUM_ITEMS)
+
+
+class Bench:
+    """A matrix factorization around `sampler`, adapted to `log`; random vectors unless given."""
+
+    def __init__(self, sampler, log=None, user_emb=None, item_emb=None, scale=1.0):
+        self.sampler, self.log = sampler, log or small_log()
+        rng = np.random.default_rng(1)
+        shapes = (self.log.num_users, DIM), (self.log.num_items, DIM)
+        drawn = [scale * rng.normal(size=shape) for shape in shapes]
+        self.user_emb = np.float32(drawn[0] if user_emb is None else user_emb)
+        self.item_emb = np.float32(drawn[1] if item_emb is None else item_emb)
+        self.model = MatrixFactorization(
+            self.log.num_users, self.log.num_items, sampler, dim=self.user_emb.shape[1]
+        )
+        self.set_vectors(self.user_emb, self.item_emb)
+        self.model.adapt(self.log)
+        self._uniform, self._is_seen = ComplementSampler(self.log), SeenPairs(self.log)
+
+    def set_vectors(self, user_emb, item_emb):
+        self.model.users.embeddings.assign(user_emb)
+        self.model.items.embeddings.assign(item_emb)
+
+    @property
+    def scores(self):
+        """float [U, I]."""
+        return self.user_emb @ self.item_emb.T
+
+    def batch(self, users, key=7, candidates=None, positives=None):
+        users = np.asarray(users, "int32")
+        if candidates is None:
+            candidates = self._uniform.draw(users, self.sampler.proposal.uniform, [key, 0])
+        if positives is None:
+            positives = [self.log.histories[user][0] for user in users]
+        seeds = np.stack([np.full(len(users), key), np.arange(len(users))], axis=1)
+        columns = {"positives": positives, "candidates": candidates, "seeds": seeds}
+        return {"users": users} | {name: np.int32(one) for name, one in columns.items()}
+
+    def pool(self, users, key=7, candidates=None, positives=None, model=None):
+        batch = self.batch(users, key, candidates, positives)
+        return self.pool_of({name: tf.constant(one) for name, one in batch.items()}, model)
+
+    def pool_of(self, batch, model=None):
+        model = model or self.model
+        encode = model.encode()
+        return CandidatePool(
+            batch,
+            Proposal(uniform=batch["candidates"].shape[1]),
+            batch["candidates"].shape[1],
+            encode.user(batch["users"]),
+            encode.item(batch["positives"]),
+            encode.item,
+            model.vectors,
+            self._is_seen,
+        )
+
+
+def check_contract(build, width):
+    """Asserts what every sampler promises; `width` is P, or None for one item per row."""
+    sampler = build()
+    bench, users = Bench(sampler), np.arange(NUM_USERS).repeat(5)
+    bench.model.sampler.refresh(bench.model, 0)
+    start = [one.numpy() for one in sampler.variables]
+    eager = sampler.pick(bench.pool(users))
+    assert eager.shape == ((60,) if width is None else (60, width)) and eager.dtype == tf.int32
+    seen = set(zip(bench.log.users.tolist(), bench.log.items.tolist(), strict=True))
+    picked = np.reshape(eager, (60, -1)).tolist()
+    pairs = {(user, item) for user, row in zip(users.tolist(), picked, strict=True) for item in row}
+    assert not pairs & seen and all(0 <= item < NUM_ITEMS for _, item in pairs)
+
+    def restart():
+        for variable, value in zip(sampler.variables, start, strict=True):
+            variable.assign(value)
+
+    restart()
+    np.testing.assert_array_equal(sampler.pick(bench.pool(users)), eager)
+    restart()
+    batch = bench.batch(users)
+    graph = tf.function(lambda batch: sampler.pick(bench.pool_of(batch)))
+    tensors = {name: tf.constant(one) for name, one in batch.items()}
+    np.testing.assert_array_equal(graph(tensors), eager)
+    restart()
+    dataset = tf.data.Dataset.from_tensors(batch).map(lambda one: sampler.pick(bench.pool_of(one)))
+    np.testing.assert_array_equal(next(iter(dataset)), eager)
+    restart()
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(sampler))
+    assert type(copy) is type(sampler) and copy.get_config() == sampler.get_config()
+    assert copy.name == sampler.name and copy.proposal == sampler.proposal
+
+
+def fitted(sampler, epochs=3, log=None):
+    """A model trained on the small log with two batches an epoch, and its losses."""
+    log = log or small_log()
+    model = MatrixFactorization(NUM_USERS, NUM_ITEMS, sampler, dim=DIM, l2=0.0)
+    model.compile(LazyAdam(0.1))
+    batches = training_batches(log, 48, model.sampler.proposal, seed=5)
+    history = model.fit(batches, epochs=epochs, verbose=0)
+    return model, history.history["loss"]
+
+
+def check_training(build, path):
+    """Asserts that `fit` learns, repeats itself, and is saved with the sampler's state."""
+    model, losses = fitted(build())
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    again, _ = fitted(build())
+    for one, other in zip(model.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    (sampler,), (copy,) = model.sampler.samplers, loaded.sampler.samplers
+    assert [one.path for one in copy.variables] == [one.path for one in sampler.variables]
+    for one, other in zip(sampler.variables, copy.variables, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    bench, users = Bench(build()), np.arange(NUM_USERS)
+    loaded.adapt(bench.log)
+    expected = sampler.pick(bench.pool(users, model=model))
+    np.testing.assert_array_equal(copy.pick(bench.pool(users, model=loaded)), expected)
+    return model
