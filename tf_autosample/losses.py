@@ -118,7 +118,7 @@ class Hinge(Loss):
 
     def __call__(self, positive_scores, negative_scores, *, weights=None, log_q=None):
         del log_q
-        terms = tf.nn.relu(self.margin + negative_scores - positive_scores[:, None])
+        terms = tf.nn.relu(self.margin + (negative_scores - positive_scores[:, None]))
         return _over_negatives(terms, negative_scores, weights)
 
 

@@ -136,16 +136,16 @@ class SeenPairs:
         """
         starts = tf.gather(self.offsets, users)
         lengths = tf.gather(self.offsets, users + 1) - starts
-        ragged = tf.RaggedTensor.from_row_lengths(tf.range(tf.reduce_sum(lengths)), lengths)
-        rows = ragged.value_rowids()
-        places = ragged.flat_values + tf.gather(starts - ragged.row_starts(), rows)
-        history = tf.gather(self.items, places)
+        rows = tf.repeat(tf.range(tf.size(users)), lengths)
+        shifts = starts - tf.cumsum(lengths, exclusive=True)
+        history = tf.gather(self.items, tf.range(tf.size(rows, tf.int64)) + tf.gather(shifts, rows))
         distinct, column_of = tf.unique(items)
         order = tf.argsort(distinct)
         found = tf.searchsorted(tf.gather(distinct, order), history)
         columns = tf.gather(order, tf.minimum(found, tf.size(distinct) - 1))
         hit = tf.where(tf.gather(distinct, columns) == history)[:, 0]
-        cells = tf.stack([tf.gather(rows, hit), tf.cast(tf.gather(columns, hit), tf.int64)], axis=1)
-        shape = tf.cast([tf.size(users), tf.size(distinct)], tf.int64)
-        is_seen = tf.scatter_nd(cells, tf.ones(tf.size(hit), tf.int32), shape) > 0
-        return tf.gather(is_seen, column_of, axis=1)
+        # Item by user: rows can be copied to repeated items at once, columns only cell by cell.
+        cells = tf.stack([tf.gather(columns, hit), tf.gather(rows, hit)], axis=1)
+        shape = [tf.size(distinct), tf.size(users)]
+        is_seen = tf.scatter_nd(cells, tf.ones(tf.size(hit), tf.uint8), shape) > 0
+        return tf.transpose(tf.gather(is_seen, column_of))

@@ -17,6 +17,10 @@ class SharedSampler(NegativeSampler):
     num_picks = 0
     loss_kinds = ("softmax",)
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_jit = False  # XLA has no histories of different lengths
+
     def share(self, pool: CandidatePool):
         """Returns the negatives of all rows.
 
