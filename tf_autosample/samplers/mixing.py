@@ -51,20 +51,22 @@ class DimensionMixupSampler(CandidateSampler):
 
     For each layer l: h = e_j[l] of the j that maximises <q, e_j[l]> over M uniform candidates, p
     = e_i[l], and the negative's layer l is w·h + (1 - w)·p with, for each dimension,
-    w = exp(q·h) / (hardness·exp(q·p) + exp(q·h)) = sigmoid(q·h - q·p - log(hardness)), which
-    unlike the official code's form cannot overflow. q is the user's final vector, or the user's
-    own layer where the readout concatenates. Gradients flow through w, h, p and q.
+    w = exp(q·h) / (a·exp(q·p) + exp(q·h)) = sigmoid(q·h - q·p - log(a)), a = `positive_weight`,
+    which unlike the official code's form cannot overflow. q is the user's final vector, or the
+    user's own layer where the readout concatenates. Gradients flow through w, h, p and q.
 
-    As the positive pulls ahead, w falls and the negative comes close to the positive: with a
-    large `hardness` the ranking loss then stands near log(2) and teaches little.
+    Each dimension leans to the item that scores higher in it. As the positive pulls ahead, w falls
+    and the negative comes close to it: with a large `positive_weight` the ranking loss then stands
+    near log(2) and teaches little.
 
     Returns a synthetic vector, made of up to L + 1 items; costs M look-ups and M·(L+1)·d
     multiplications per positive. Draws nothing at random.
 
     Args:
         num_candidates: M. Defaults to 32; the authors take 16 to 64.
-        hardness: The paper's alpha, > 0; larger is closer to the positive. Defaults to 2, the
-            authors' value for LightGCN on Alibaba (0.3 to 2.5 on other data, up to 9.5 with MF).
+        positive_weight: The paper's alpha, > 0; larger is closer to the positive. Defaults to 2,
+            the authors' value for LightGCN on Alibaba; they take 0.3 to 2.5 on other data, up to
+            9.5 with matrix factorization.
 
     Reference: Wu et al., "Dimension Independent Mixup for Hard Negative Sample in Collaborative
     Filtering", CIKM 2023, arXiv 2306.15905. (The official LightGCN leaves layer 0 out of its
@@ -77,15 +79,17 @@ class DimensionMixupSampler(CandidateSampler):
         self,
         num_candidates: int = 32,
         *,
-        hardness: float = 2.0,
+        positive_weight: float = 2.0,
         name: str | None = None,
         **kwargs,
     ):
-        setting = "" if hardness == 2 else f"-{hardness:g}"
+        setting = "" if positive_weight == 2 else f"-{positive_weight:g}"
         super().__init__(num_candidates, name=name or f"dins{num_candidates}{setting}", **kwargs)
-        if hardness <= 0:
-            raise ValueError(f"`hardness` must be > 0. Received: hardness={hardness!r}.")
-        self.hardness = float(hardness)
+        if positive_weight <= 0:
+            raise ValueError(
+                f"`positive_weight` must be > 0. Received: positive_weight={positive_weight!r}."
+            )
+        self.positive_weight = float(positive_weight)
 
     def create_state(self, size: ModelSize) -> None:
         self.num_picks = size.num_layers + 1
@@ -95,8 +99,8 @@ class DimensionMixupSampler(CandidateSampler):
 
     def form(self, user_emb, positive_emb, picked_emb, pool):
         gap = self.join_layers(picked_emb) - positive_emb
-        share = tf.sigmoid(pool.layer_query(user_emb) * gap - math.log(self.hardness))
+        share = tf.sigmoid(pool.layer_query(user_emb) * gap - math.log(self.positive_weight))
         return positive_emb + share * gap
 
     def get_config(self):
-        return {**super().get_config(), "hardness": self.hardness}
+        return {**super().get_config(), "positive_weight": self.positive_weight}

@@ -1,0 +1,385 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from toy_retrieval import (
+    DIM,
+    MODELS,
+    ROWS,
+    TRAIN,
+    assert_picks_are_reproducible_and_unseen,
+    assert_trains_and_comes_back_from_a_file,
+    joined_layers,
+    layered_model,
+    mean_of_layers,
+    mean_scores,
+    negative_of,
+    pool_of,
+    random_layers,
+    take_a_step,
+)
+
+from tf_autosample import (
+    AugmentedSampler,
+    DisentangledSampler,
+    DynamicSampler,
+    SamplerMixture,
+    UniformSampler,
+    training_batches,
+)
+from tf_autosample.samplers import ModelSize
+
+SAMPLERS = {"dens": lambda: DisentangledSampler(5), "ans": lambda: AugmentedSampler(5)}
+
+
+def ready(sampler, layers, dim=DIM):
+    """The sampler with its gates, as a model with that many layers (L + 1) prepares it."""
+    sampler.create_state(ModelSize(7, 9, layers - 1, dim, dim))
+    return sampler
+
+
+def embeddings(rows, layers, columns, dim=DIM, seed=0):
+    return (
+        random_layers(rows, layers, dim, seed=seed),
+        random_layers(rows, layers, dim, seed=seed + 1),
+        random_layers(rows, columns, layers, dim, seed=seed + 2),
+    )
+
+
+def sigmoid(values):
+    return 1 / (1 + np.exp(-values))
+
+
+def softplus(values):
+    return np.log1p(np.exp(values))
+
+
+def map_of(gate):
+    """The affine map of a gate, in float64."""
+    kernel, bias = (weight.numpy().astype(np.float64) for weight in gate.weights)
+    return lambda emb: emb @ kernel + bias
+
+
+def give_random_weights(sampler, seed=7):
+    """Kernels and biases that matter, so that a mistake in any of them shows."""
+    random = np.random.default_rng(seed)
+    for weight in sampler.trainable_weights:
+        weight.assign(random.normal(0, 0.7, weight.shape))
+    return sampler
+
+
+def set_gates(sampler, value):
+    """Zero kernels and biases: every gate is 1/2 (and the divisor of ANS is `value`)."""
+    for weight in sampler.trainable_weights:
+        weight.assign(tf.zeros_like(weight))
+    if isinstance(sampler, AugmentedSampler):
+        sampler.magnitude.weights[1].assign([value])
+    return sampler
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_picks_are_reproducible_and_outside_the_history(kind, model):
+    assert_picks_are_reproducible_and_unseen(SAMPLERS[kind](), MODELS[model])
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_sampler_trains_and_comes_back_from_a_file(kind, model, tmp_path):
+    assert_trains_and_comes_back_from_a_file(SAMPLERS[kind](), MODELS[model], tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("build", [DisentangledSampler, AugmentedSampler])
+def test_gates_start_the_same_with_the_same_seed_only(build):
+    first, same, other = (ready(build(seed=seed), 1).item_gate.kernel.numpy() for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, same)
+    assert (first != other).all()
+
+
+@pytest.mark.parametrize("layers, returns", [(1, "item"), (3, "vector")])
+def test_dens_returns_an_item_only_without_layers(layers, returns):
+    assert ready(DisentangledSampler(), layers).returns == returns
+
+
+def dens_reference(sampler, user, positive, negatives):
+    """Relevant parts by the paper's formulas; negatives [B, M, L+1, d]."""
+    item, user_map, negative, of_positive = map(
+        map_of,
+        [sampler.item_gate, sampler.user_gate, sampler.negative_gate, sampler.positive_gate],
+    )
+    relevant = positive * sigmoid(item(positive) + user_map(user))
+    return relevant, negatives * sigmoid(negative(negatives) + of_positive(relevant)[:, None])
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.4, 1.0])
+def test_dens_picks_per_layer_as_a_slow_reference_does(progress):
+    sampler = give_random_weights(ready(DisentangledSampler(5, warmup_epochs=10), 3))
+    sampler.refresh(None, int(10 * progress))
+    user, positive, candidates = embeddings(12, 3, 5)
+    _, relevant = dens_reference(sampler, user, positive, candidates.astype(np.float64))
+    irrelevant = candidates - relevant
+    scores = np.einsum(
+        "bld,bmld->bml", user, (1 - progress) * irrelevant - progress * relevant
+    )  # [B, M, L+1]
+    picked = np.asarray(sampler.pick(pool_of(user, positive, candidates))) % 5
+    np.testing.assert_array_equal(picked, scores.argmax(axis=1))
+    negative = negative_of(sampler, user, positive, candidates)
+    own = np.take_along_axis(candidates, picked[:, None, :, None], axis=1)[:, 0]
+    np.testing.assert_array_equal(negative, own)
+
+
+def test_dens_of_even_gates_goes_from_the_hardest_to_the_easiest():
+    # Gates of 1/2: <u, (1 - t) e - e/2> = (1/2 - t) <u, e>.
+    sampler = set_gates(ready(DisentangledSampler(6, warmup_epochs=4), 1), 0)
+    pool = pool_of(*embeddings(20, 1, 6))
+    scores = np.asarray(pool.scores)
+    for epoch, expected in [(0, scores.argmax(1)), (1, scores.argmax(1)), (3, scores.argmin(1))]:
+        sampler.refresh(None, epoch)
+        np.testing.assert_array_equal(np.asarray(sampler.pick(pool)) % 6, expected)
+
+
+def test_dens_schedule_ends_after_the_warmup_and_counts_epochs_from_0():
+    sampler = DisentangledSampler(3, warmup_epochs=4)
+    model = layered_model(sampler)
+    model.batches = training_batches(TRAIN, 48, sampler.proposal, seed=0)
+    for epoch, expected in [(0, 0), (1, 1 / 4), (4, 1), (9, 1)]:
+        model.begin_epoch(epoch)
+        assert float(sampler.progress.numpy()) == expected
+
+
+@pytest.mark.parametrize("readout", [mean_of_layers, joined_layers])
+def test_dens_auxiliary_loss_is_the_mean_of_its_four_orders(readout):
+    sampler = give_random_weights(ready(DisentangledSampler(1, auxiliary_weight=0.3), 2))
+    user, positive, candidates = embeddings(5, 2, 1)
+    relevant, [*others] = dens_reference(sampler, user, positive, candidates.astype(np.float64))
+    negative, negative_relevant = candidates[:, 0], np.array(others)[:, 0]
+    scale = 4 if readout is mean_of_layers else 1  # <mean, mean> of two layers, or <join, join>
+
+    def score(part):
+        if readout is joined_layers:
+            return np.sum(user * part, axis=(1, 2))
+        return np.sum(user.sum(axis=1) * part.sum(axis=1), axis=1) / scale
+
+    parts = [relevant, positive - relevant, negative_relevant, negative - negative_relevant]
+    pos_in, pos_out, neg_in, neg_out = (score(part) for part in parts)
+    orders = [pos_out - pos_in, neg_in - neg_out, neg_in - pos_in, pos_out - neg_out]
+    expected = 0.3 * sum(softplus(one) for one in orders) / 4
+    pool = pool_of(user, positive, candidates, readout)
+    picked_emb = np.stack([negative, negative], axis=1)  # one pick for each of two layers
+    loss = sampler.auxiliary_loss(*map(tf.constant, (user, positive, picked_emb)), pool)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def ans_reference(sampler, user, positive, candidates, noise):
+    """Augmented candidates and both scores by the paper's formulas, term by term."""
+    item, user_map, magnitude = map(
+        map_of, [sampler.item_gate, sampler.user_gate, sampler.magnitude]
+    )
+    gate = sigmoid(item(candidates) * user_map(user)[:, None])
+    hard, hard_positive = gate * candidates, gate * positive[:, None]
+    easy, easy_positive = candidates - hard, positive[:, None] - hard_positive
+    length = sigmoid(1 / magnitude(hard * hard_positive))
+    unit = noise / np.linalg.norm(noise, axis=-1, keepdims=True)
+    augmented = hard + easy + np.sign(easy_positive - easy) * unit * length * 0.1
+    scores = np.einsum("bld,bmld->bml", user, augmented)
+    return augmented, scores, scores - np.einsum("bld,bmld->bml", user, candidates)
+
+
+@pytest.mark.parametrize("gain_weight", [0.0, 3.0])
+def test_ans_augments_and_picks_per_layer_as_a_slow_reference_does(gain_weight):
+    sampler = give_random_weights(ready(AugmentedSampler(5, gain_weight=gain_weight), 3))
+    arrays = [0.3 * one for one in embeddings(12, 3, 5)]
+    pool = pool_of(*arrays)
+    noise = tf.random.stateless_uniform([12, 5, 3, DIM], pool.seed(sampler.name))
+    exact = [one.astype(np.float64) for one in (*arrays, noise.numpy())]
+    augmented, scores, gains = ans_reference(sampler, *exact)
+    best = (scores + gain_weight * gains).argmax(axis=1)
+    expected = np.take_along_axis(augmented, best[:, None, :, None], axis=1)[:, 0]
+    np.testing.assert_allclose(negative_of(sampler, *arrays), expected, atol=1e-5)
+
+
+def test_ans_moves_each_dimension_towards_the_positive_by_no_more_than_a_tenth():
+    sampler = set_gates(ready(AugmentedSampler(1), 3), 2.0)
+    user, positive, candidates = embeddings(40, 3, 1)
+    step = negative_of(sampler, user, positive, candidates) - candidates[:, 0]
+    assert (step * (positive - candidates[:, 0]) > 0).all()
+    # The divisor is 2 for every row: the length is 0.1 sigmoid(1/2).
+    np.testing.assert_allclose(np.linalg.norm(step, axis=-1), 0.1 / (1 + np.exp(-0.5)), rtol=1e-3)
+
+
+def test_ans_auxiliary_loss_is_contrast_plus_disentanglement():
+    sampler = give_random_weights(ready(AugmentedSampler(3, auxiliary_weight=0.2), 2))
+    user, positive, candidates = (one.astype(np.float64) for one in embeddings(4, 2, 3))
+    gate = sigmoid(map_of(sampler.item_gate)(candidates) * map_of(sampler.user_gate)(user)[:, None])
+    expected = []
+    for row in range(4):
+        contrast, distance, overlap = 0, 0, 0
+        for layer in range(2):
+            gaps = []
+            for column in range(3):
+                g, n, p = gate[row, column, layer], candidates[row, column, layer], positive[row]
+                hard, easy, p = g * n, (1 - g) * n, p[layer]
+                gaps.append(user[row, layer] @ easy - user[row, layer] @ hard)
+                distance += np.linalg.norm(hard - g * p) / 6
+                overlap += np.linalg.norm((1 - g) * p * easy) / 3
+            contrast += np.log(1 + np.exp(gaps).sum()) / 2
+        expected.append(0.2 * (contrast + distance + overlap))
+    single = [tf.constant(one, tf.float32) for one in (user, positive, candidates)]
+    loss = sampler.auxiliary_loss(*single, pool_of(*(one.numpy() for one in single)))
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def gradients(sampler, layers, auxiliary):
+    """Gradients of one of the two losses by weight path's end, and for user, positive, picks."""
+    user, positive, candidates = embeddings(6, layers, 5)
+    pool = pool_of(user, positive, candidates)
+    picked = sampler.pick(pool)
+    arrays = [tf.constant(user), tf.constant(positive)]
+    arrays.append(tf.gather(tf.reshape(candidates, [-1, layers, DIM]), picked))
+    weights = [weight.value for weight in sampler.trainable_weights]
+    with tf.GradientTape() as tape:
+        tape.watch(arrays)
+        if auxiliary:
+            loss = tf.reduce_sum(sampler.auxiliary_loss(*arrays, pool))
+        else:
+            negative = sampler.form(*arrays, pool)
+            loss = tf.reduce_sum(tf.nn.softplus(tf.reduce_sum(user * negative, axis=[1, 2])))
+    found = tape.gradient(loss, [*weights, *arrays])
+    return found[: len(weights)], found[len(weights) :]
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_dens_gates_learn_from_the_auxiliary_loss_alone(layers):
+    sampler = ready(DisentangledSampler(5), layers)
+    from_ranking, (_, _, for_picks) = gradients(sampler, layers, auxiliary=False)
+    from_auxiliary, _ = gradients(sampler, layers, auxiliary=True)
+    assert len(from_ranking) == 8 and all(one is None for one in from_ranking)
+    assert all(np.abs(one).max() > 0 for one in from_auxiliary)
+    assert np.abs(for_picks).max() > 0
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_ans_gate_learns_from_the_auxiliary_loss_and_the_length_from_the_ranking_loss(layers):
+    sampler = give_random_weights(ready(AugmentedSampler(5), layers))
+    *gate, kernel, bias = gradients(sampler, layers, auxiliary=False)[0]
+    assert len(gate) == 4 and all(one is None for one in gate)
+    assert np.abs(kernel).max() > 0 and np.abs(bias).max() > 0
+    *gate, kernel, bias = gradients(sampler, layers, auxiliary=True)[0]
+    assert all(np.abs(one).max() > 0 for one in gate) and kernel is None and bias is None
+
+
+def test_ans_ranking_gradient_reaches_the_candidate_whole_and_only_the_picked_one():
+    # With even gates and a divisor that ignores its input, the step does not depend on e_j.
+    sampler = set_gates(ready(AugmentedSampler(5), 1), 1.0)
+    user, positive, candidates = embeddings(6, 1, 5)
+    arrays, pool = map(tf.constant, (user, positive, candidates)), pool_of(*embeddings(6, 1, 5))
+    user, positive, candidates = arrays
+    with tf.GradientTape() as tape:
+        tape.watch(candidates)
+        negative = sampler.form(user, positive, candidates, pool)
+    reached = tape.gradient(negative, candidates).numpy()
+    np.testing.assert_array_equal(reached.sum(axis=1), np.ones([6, 1, DIM]))
+    assert set(np.unique(reached)) == {0, 1}
+
+
+@pytest.mark.parametrize("divisor", [0.0, 1e-30, -1e-30, 1e-3, -1e-3, 1e30])
+def test_ans_is_finite_where_its_divisor_vanishes(divisor):
+    sampler = set_gates(ready(AugmentedSampler(5), 1), divisor)
+    for_weights, for_arrays = gradients(sampler, 1, auxiliary=False)
+    assert all(np.isfinite(one).all() for one in [*for_weights, *for_arrays] if one is not None)
+    negative = negative_of(sampler, *embeddings(6, 1, 5))
+    assert np.isfinite(negative).all()
+
+
+@pytest.mark.parametrize("build", [DisentangledSampler, AugmentedSampler])
+@pytest.mark.parametrize("scale", [0.0, 1e-20, 1e4])
+def test_losses_are_finite_for_tiny_and_huge_embeddings(build, scale):
+    sampler = give_random_weights(ready(build(2), 1))
+    user, positive, candidates = (tf.constant(scale * one) for one in embeddings(6, 1, 2))
+    pool = pool_of(user.numpy(), positive.numpy(), candidates.numpy())
+    picked = candidates if build is AugmentedSampler else candidates[:, 0]
+    weights = [weight.value for weight in sampler.trainable_weights]
+    with tf.GradientTape() as tape:
+        tape.watch([user, positive, picked])
+        loss = sampler.auxiliary_loss(user, positive, picked, pool)
+        negative = sampler.form(user, positive, picked, pool)
+        total = tf.reduce_sum(loss) + tf.reduce_sum(negative)
+    found = tape.gradient(total, [user, positive, picked, *weights])
+    assert all(np.isfinite(one).all() for one in [loss, negative, *found] if one is not None)
+
+
+@pytest.mark.parametrize("build", [DisentangledSampler, AugmentedSampler])
+def test_more_candidates_are_harder_at_the_start(build):
+    few, many = (mean_scores(ready(build(one), 3), readout=mean_of_layers) for one in (2, 16))
+    assert mean_scores(UniformSampler()) < few < many
+
+
+def test_ans_with_more_weight_on_the_gain_returns_negatives_that_gained_more():
+    arrays = embeddings(300, 1, 8)
+
+    def mean_gain(weight):
+        sampler = set_gates(ready(AugmentedSampler(8, gain_weight=weight), 1), 1.0)
+        pool = pool_of(*arrays)
+        noise = tf.random.stateless_uniform([300, 8, 1, DIM], pool.seed(sampler.name)).numpy()
+        augmented, _, gains = ans_reference(sampler, *arrays, noise)
+        negative = negative_of(sampler, *arrays)[:, None]
+        column = np.abs(augmented - negative).sum(axis=(2, 3)).argmin(axis=1)
+        return np.take_along_axis(gains, column[:, None, None], axis=1).mean()
+
+    settings = [0, 10, 1000]
+    names = {AugmentedSampler(8, gain_weight=one).name for one in settings}
+    assert len(names) == 3
+    low, high, higher = (mean_gain(one) for one in settings)
+    assert low < high < higher
+
+
+def test_blend_splits_the_picks_among_samplers_of_different_width():
+    ans, dens, dns = AugmentedSampler(3), DisentangledSampler(4), DynamicSampler(4)
+    mixture = SamplerMixture([ans, dens, dns], weights=[0.5, 0.25, 0.25])
+    model = layered_model(mixture)
+    arrays = embeddings(9, 3, 4)
+    pool, candidates = pool_of(*arrays), tf.constant(arrays[2])
+    table = tf.reshape(candidates, [-1, 3, DIM])
+    expected = 0.5 * ans.form(pool.user_emb, pool.positive_emb, candidates[:, :3], pool)
+    expected += 0.25 * negative_of(dens, *arrays) + 0.25 * negative_of(dns, *arrays)
+    picked = mixture.pick(pool)
+    assert picked.shape == (9, 3 + 3 + 1)
+    blend = mixture.form(pool.user_emb, pool.positive_emb, tf.gather(table, picked), pool)
+    np.testing.assert_allclose(blend, expected, rtol=1e-5, atol=1e-6)
+
+    batches = training_batches(TRAIN, ROWS, mixture.proposal, seed=3)
+    assert np.isfinite(take_a_step(model, batches))
+
+
+def test_picks_made_in_the_pipeline_train_the_gates():
+    sampler = SamplerMixture([AugmentedSampler(3), DisentangledSampler(4)])
+    model = layered_model(sampler)
+    batches = training_batches(
+        TRAIN, ROWS, sampler.proposal, seed=3, placement="pipeline", model=model
+    )
+    before = [one.numpy() for one in sampler.trainable_variables]
+    take_a_step(model, batches)
+    after = [one.numpy() for one in sampler.trainable_variables]
+    assert all((old != new).any() for old, new in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (lambda: DisentangledSampler(0), "num_candidates"),
+        (lambda: DisentangledSampler(warmup_epochs=0), "warmup_epochs"),
+        (lambda: DisentangledSampler(auxiliary_weight=-1), "auxiliary_weight"),
+        (lambda: AugmentedSampler(0), "num_candidates"),
+        (lambda: AugmentedSampler(gain_weight=-1), "gain_weight"),
+        (lambda: AugmentedSampler(auxiliary_weight=-1), "auxiliary_weight"),
+    ],
+)
+def test_impossible_settings_are_refused(build, message):
+    with pytest.raises(ValueError, match=f"`{message}` must"):
+        build()
+
+
+def test_names_tell_settings_apart():
+    samplers = [DisentangledSampler(), DisentangledSampler(8), DisentangledSampler(warmup_epochs=9)]
+    samplers += [AugmentedSampler(), AugmentedSampler(9), AugmentedSampler(auxiliary_weight=1)]
+    assert samplers[0].name == "dens6" and samplers[3].name == "ans8"
+    assert len({one.name for one in samplers}) == len(samplers)
