@@ -10,9 +10,9 @@ import tf_autosample
 
 ROOT = Path(__file__).parent.parent
 ORDER = (
-    "interactions splitting vocabulary tables reading datasets pipeline embedding optimizers "
-    "samplers mixture losses metrics models evaluation search record snapshots callback "
-    "comparison report export serving cli"
+    "interactions splitting vocabulary tables reading datasets complement pipeline embedding "
+    "optimizers samplers mixture losses metrics models evaluation search record snapshots "
+    "callback comparison report export serving cli"
 ).split()
 LIGHT = "interactions splitting vocabulary reading datasets metrics serving cli".split()
 HEAVY = {"grpc", "keras", "matplotlib", "polars", "scipy", "tensorflow", "tensorflow_recommenders"}

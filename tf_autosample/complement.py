@@ -1,0 +1,82 @@
+"""Draws negatives from the complement of each user's history."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_autosample.interactions import DataError, Interactions
+
+# Total of the integer weights of a popularity proposal. Integers keep the draw exact (a float
+# cumulative sum can land on a history item by rounding); 2^40 leaves room for 4 million users
+# in an int64 key and rounds no probability by more than 1e-12.
+WEIGHT_TOTAL = 2**40
+
+
+class ComplementSampler:
+    """Draws items outside a user's history, exactly and without rejection.
+
+    Lay the catalogue out on a line, each item as long as its weight, and cut the user's history
+    out of it. A uniform point on what is left is mapped back by adding the history mass in front
+    of it, which one binary search over all histories finds.
+
+    Args:
+        interactions: The training interactions, whose histories are excluded.
+        power: float. Items are drawn with probability ∝ max(count, 1)^power; 0 is uniform. An
+            item without interactions counts as seen once, so that every user has a negative.
+
+    Raises:
+        DataError: If a user's history is the whole catalogue, so that no negative exists.
+    """
+
+    def __init__(self, interactions: Interactions, power: float = 0.0):
+        full = interactions.full_users
+        if len(full):
+            raise DataError(
+                f"Every user must have an item left to draw as a negative, but {len(full)} users "
+                f"have the whole catalogue of {interactions.num_items} items in their history "
+                f"(the first is user {full[0]}). Drop them from the training interactions."
+            )
+        self.is_uniform = power == 0.0
+        weights = self._weights(interactions, power)
+        histories = interactions.histories
+        skipped = np.concatenate([[0], np.cumsum(weights[histories.items])])
+        before_user = skipped[histories.offsets]
+        user_of = np.repeat(np.arange(interactions.num_users), np.diff(histories.offsets))
+        mass_before = np.cumsum(weights) - weights
+        # Where the cut line resumes after each history item, on that user's own stretch of keys.
+        resumes = mass_before[histories.items] - (skipped[:-1] - before_user[user_of])
+        self.total = int(weights.sum())
+        free = (self.total - np.diff(before_user)).astype(np.float64)
+        # Variables: a `Dataset.map` copies the constants it captures to the host.
+        self.keys = tf.Variable(user_of * self.total + resumes, trainable=False)
+        self.skipped = tf.Variable(skipped, trainable=False)
+        self.before_user = tf.Variable(before_user[:-1], trainable=False)
+        self.free = tf.Variable(free, trainable=False)
+        self.ends = tf.Variable(np.cumsum(weights), trainable=False)
+
+    @staticmethod
+    def _weights(interactions: Interactions, power: float) -> np.ndarray:
+        if power == 0.0:
+            return np.ones(interactions.num_items, np.int64)
+        logs = power * np.log(np.maximum(interactions.popularity, 1))
+        mass = np.exp(logs - logs.max())  # no power overflows
+        total = min(WEIGHT_TOTAL, 2**62 // max(interactions.num_users, 1))
+        return np.maximum(1, np.rint(mass / mass.sum() * total)).astype(np.int64)
+
+    def draw(self, users: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+        """Returns int32 [B, count]: items outside each user's history, with replacement.
+
+        Args:
+            users: int [B].
+            count: Items per user.
+            seed: int [2]. The same seed gives the same items.
+        """
+        unit = tf.random.stateless_uniform([tf.shape(users)[0], count], seed, dtype=tf.float64)
+        point = tf.cast(unit * tf.gather(self.free, users)[:, None], tf.int64)
+        key = tf.cast(users, tf.int64)[:, None] * self.total + point
+        position = tf.searchsorted(self.keys, tf.reshape(key, [-1]), side="right")
+        skipped = tf.reshape(tf.gather(self.skipped, position), tf.shape(point))
+        point += skipped - tf.gather(self.before_user, users)[:, None]
+        if self.is_uniform:  # every item has length 1: the point is the item
+            return tf.cast(point, tf.int32)
+        item = tf.searchsorted(self.ends, tf.reshape(point, [-1]), side="right")
+        return tf.reshape(item, tf.shape(point))
