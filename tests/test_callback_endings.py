@@ -13,6 +13,7 @@ from small_search import (
     build_model,
     build_search,
     run,
+    tables,
 )
 
 from tf_autosample import (
@@ -97,10 +98,17 @@ def test_arms_that_tie_all_over_go_to_the_cheapest(monkeypatch):
     users = np.array([0.1, 0.3])
     best = SimpleNamespace(metrics={"ndcg@20": 0.2}, per_user={"ndcg@20": users})
     fake_evaluate(monkeypatch, lambda name: best)
-    model, search = build_model(eager=True), build_search(max_epochs=1)
+    strategy = RaceSearch(first_rung=2)
+    model, search = build_model(eager=True), build_search(strategy=strategy, max_epochs=2)
     run(model, search)
     assert search.winner == "uniform"
     assert search.history["runner_up"] == {"name": "dns4", "paired_t": 0.0, "tie": True}
+    assert search.record.arm("uniform").best_epoch == 1  # of two that are equally good
+    alone = build_model(eager=True)
+    alone.sampler.fix([1, 0, 0])
+    alone.fit(build_batches(alone), epochs=1, verbose=0)
+    for one, other in zip(tables(model), tables(alone), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_arm_that_diverges_stops_and_the_others_go_on(monkeypatch, caplog):
