@@ -50,7 +50,7 @@ class SamplerMixture(NegativeSampler):
                 "`samplers` must hold at least one sampler, each with its own name (pass "
                 f"`name=`). Received names: {names}."
             )
-        if temperature <= 0:
+        if not temperature > 0:
             raise ValueError(f"`temperature` must be > 0. Received: temperature={temperature!r}.")
         self.samplers = list(samplers)
         self.temperature = temperature
@@ -88,7 +88,8 @@ class SamplerMixture(NegativeSampler):
             weights: K floats >= 0 that sum to 1.
         """
         weights = [float(weight) for weight in weights]
-        if len(weights) != len(self.samplers) or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
+        is_simplex = all(weight >= 0 for weight in weights) and abs(sum(weights) - 1) <= 1e-6
+        if len(weights) != len(self.samplers) or not is_simplex:  # so phrased, NaN is refused
             raise ValueError(
                 f"`weights` must be {len(self.samplers)} numbers >= 0 that sum to 1, one for each "
                 f"of {self.names}. Received: weights={weights!r}."
@@ -117,10 +118,14 @@ class SamplerMixture(NegativeSampler):
         return tf.add_n([weight * one for weight, one in zip(weights, formed, strict=True)])
 
     def select_active(self, picked):
-        """Keeps the active samplers' columns of picks made for all K: [B, K] -> [B, K']."""
-        if picked.shape[1] == len(self._active_indices):
-            return picked
-        return tf.gather(picked, self._active_indices, axis=1)
+        """Returns int32 [B, K'] from picks made earlier, a dict of int32 [B] by sampler name."""
+        names = [sampler.name for sampler in self.active]
+        if not set(names) <= set(picked):
+            raise ValueError(
+                f"The batches must have been picked by the samplers now at work, {names}. "
+                f"Received: picks of {sorted(picked)}. Build the batches after `fix`."
+            )
+        return tf.stack([picked[name] for name in names], axis=1)
 
     @property
     def num_scored(self) -> int:
@@ -148,8 +153,8 @@ class SamplerMixture(NegativeSampler):
 
     @classmethod
     def from_config(cls, config):
-        samplers = [keras.saving.deserialize_keras_object(one) for one in config.pop("samplers")]
-        return cls(samplers, **config)
+        samplers = [keras.saving.deserialize_keras_object(one) for one in config["samplers"]]
+        return cls(**{**config, "samplers": samplers})
 
 
 def _union(samplers: Sequence[NegativeSampler]) -> Proposal:
