@@ -72,15 +72,19 @@ class RetrievalModel(keras.Model):
         return tf.reduce_sum(self.readout(user_emb) * self.readout(item_emb), axis=-1)
 
     def pick(self, batch):
-        """Returns the batch with `picked`, int32 [B, K]: the samplers' columns, no gradient."""
+        """Returns the batch with `picked`: the column of each active sampler by name, int32 [B]."""
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
-        return {**batch, "picked": self._pick(batch, encode, user_emb, positive_emb)}
+        picked = tf.unstack(self._pick(batch, encode, user_emb, positive_emb), axis=1)
+        names = [sampler.name for sampler in self.sampler.active]
+        return {**batch, "picked": dict(zip(names, picked, strict=True))}
 
     def train_step(self, batch):
         with tf.GradientTape() as tape:
             loss = self._loss(batch)
         variables = self.trainable_variables
+        # For all of them: a loaded model builds it so, and the slots must match.
+        self.optimizer.build(variables)
         gradients = tape.gradient(loss, variables)
         known = [pair for pair in zip(gradients, variables, strict=True) if pair[0] is not None]
         self.optimizer.apply(*zip(*known, strict=True))
@@ -136,6 +140,12 @@ class RetrievalModel(keras.Model):
         """
         if not isinstance(batches, TrainingBatches):
             return super().fit(batches, *args, callbacks=callbacks, **kwargs)
+        if batches.proposal != self.sampler.proposal:
+            raise ValueError(
+                f"The batches must hold the candidates of the samplers {self.sampler.names}: "
+                f"training_batches(train, batch_size, {self.sampler.proposal}, seed=...). "
+                f"Received: batches of {batches.proposal}."
+            )
         if kwargs.get("steps_per_epoch") is not None:
             raise ValueError(
                 "`steps_per_epoch` must be left out: an epoch shows every interaction once. "
@@ -157,8 +167,8 @@ class RetrievalModel(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        sampler = keras.saving.deserialize_keras_object(config.pop("sampler"))
-        return cls(sampler=sampler, **config)
+        sampler = keras.saving.deserialize_keras_object(config["sampler"])
+        return cls(**{**config, "sampler": sampler})
 
 
 class _EpochClock(keras.callbacks.Callback):
