@@ -55,6 +55,7 @@ _MODULE_OF = {
     "UniformSampler": "samplers",
     "Vocabulary": "vocabulary",
     "evaluate": "evaluation",
+    "load_model": "models",
     "read_interactions": "reading",
     "split_last": "splitting",
     "split_random": "splitting",

@@ -1,25 +1,34 @@
 """The `AutoSample` callback: searches, chooses and trains the final model in one `fit`."""
 
 import dataclasses
+import json
 import logging
 import os
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
-from tf_autosample.evaluation import evaluate
-from tf_autosample.interactions import Interactions
-from tf_autosample.mixture import SamplerMixture
+from tf_autosample.evaluation import DivergedError, evaluate
+from tf_autosample.interactions import DataError, Interactions
+from tf_autosample.metrics import METRICS
 from tf_autosample.record import SearchRecord
-from tf_autosample.search import Arm, RaceSearch, paired_t
+from tf_autosample.search import Arm, RaceSearch, all_arms, choose, measured_epochs, paired_t
 from tf_autosample.snapshots import Snapshots, read_variables, write_variables
 
 log = logging.getLogger(__name__)
 
-# Two arms are tied when the paired t of their metrics is smaller.
-TIE_T = 2.0
+# These take the epochs of `fit` for those of one training run.
+SCHEDULE = "Give the optimizer a schedule: it counts the steps of each arm."
+CUTTING_ACROSS = {
+    keras.callbacks.EarlyStopping: "Each arm has its own patience: AutoSample(..., patience=12).",
+    keras.callbacks.ReduceLROnPlateau: SCHEDULE,
+    keras.callbacks.LearningRateScheduler: SCHEDULE,
+    keras.callbacks.BackupAndRestore: "Pass `directory` and `resume` to `AutoSample`.",
+}
 
 
 class AutoSample(keras.callbacks.Callback):
@@ -28,8 +37,10 @@ class AutoSample(keras.callbacks.Callback):
     Every arm is a point of the simplex over the samplers of `model.sampler`: the single samplers,
     and the blends you add. All start from the model's weights as `fit` finds them and see the
     same batches. Each epoch of `fit` goes to one arm; the strategy says to which, and drops arms
-    that cannot win. When it is done, `fit` stops: the model holds the winner's best weights, and
-    its mixture is fixed, so that a further step costs what that sampler costs.
+    that cannot win. When it is done, `fit` stops: the model holds the winner's best weights, its
+    mixture is fixed, so that a further step costs what that sampler costs, and its optimizer is
+    as `fit` found it. A `fit` that an exception or Ctrl-C ends leaves the model in the state of
+    whichever arm was training; with a `directory`, `resume` picks the search up again.
 
     `logs` carry the metric (of the epoch's arm, as last measured), `arm` and `leader` (positions
     in `history["arms"]`: Keras averages log values, so they cannot be names) and `arms_alive`.
@@ -38,13 +49,14 @@ class AutoSample(keras.callbacks.Callback):
         validation: Interactions held out of training. They choose the arm and its epoch, so
             report on others.
         strategy: What decides which arm trains. Defaults to `RaceSearch()`.
-        metric: A metric of `evaluate` after "val_"; higher is better.
+        metric: A metric of `evaluate` with a value per user, after "val_".
         blends: Further arms, each a mapping from sampler name to weight; weights sum to 1.
         max_epochs: The last epoch of any arm.
         patience: An arm stops at an epoch beyond `1.5 * best epoch + patience`.
         directory: Where `search.json` and the states go after every epoch. None keeps them in
             memory.
-        resume: Go on with the search in `directory`, if there is one.
+        resume: Go on with the search in `directory`, if there is one; also with one that ended
+            only because the `epochs` of its `fit` were used up.
 
     Attributes:
         history: Every curve, every decision with its reason, the winner and why, the cost per
@@ -53,6 +65,8 @@ class AutoSample(keras.callbacks.Callback):
     Reference: our own reading of the abstract of Lyu et al., "Towards Automated Negative Sampling
     in Implicit Recommendation", arXiv 2311.03526.
     """
+
+    steers_epochs = True  # `RetrievalModel.fit` leaves the start of an epoch to it
 
     def __init__(
         self,
@@ -67,11 +81,20 @@ class AutoSample(keras.callbacks.Callback):
         resume: bool = False,
     ):
         super().__init__()
-        name, _, cutoff = metric.removeprefix("val_").partition("@")
-        if not (metric.startswith("val_") and cutoff.isdigit()):
-            raise ValueError(f"`metric` must be like 'val_ndcg@20'. Received: metric={metric!r}.")
         if not len(validation):
             raise ValueError("`validation` must hold interactions. Received: none.")
+        name, _, cutoff = metric.removeprefix("val_").partition("@")
+        fits = cutoff.isdecimal() and 1 <= int(cutoff) <= validation.num_items
+        if not (metric.startswith("val_") and name in METRICS and fits):
+            raise ValueError(
+                f"`metric` must be 'val_<name>@<k>', <name> one of {', '.join(METRICS)} and <k> "
+                f"from 1 to the {validation.num_items} items. Received: metric={metric!r}."
+            )
+        if max_epochs < 1 or patience < 0:
+            raise ValueError(
+                "`max_epochs` must be >= 1 and `patience` >= 0. "
+                f"Received: max_epochs={max_epochs!r}, patience={patience!r}."
+            )
         if resume and directory is None:
             raise ValueError("`resume` needs the `directory` of the search to go on with.")
         self.validation = validation
@@ -98,7 +121,9 @@ class AutoSample(keras.callbacks.Callback):
         self._measured = measured_epochs(self.max_epochs)
         self._loaded: str | None = None
         self._train_functions: dict = {}
-        self.record = SearchRecord(self._settings(), self._all_arms())
+        self.record = SearchRecord(
+            self._settings(), all_arms(self.model.sampler.samplers, self.blends)
+        )
         states = None if self.directory is None else self.directory / "states"
         self._snapshots = Snapshots(states)
         if not self._restore():
@@ -108,42 +133,60 @@ class AutoSample(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.perf_counter()
-        if self.record.winner is None:
-            self._load(self.record.decisions[-1].train)
-            self.model.begin_epoch(self.record.arm(self._loaded).epochs)
+        if self.record.winner is not None:
+            self.model.stop_training = True  # Keras runs one step all the same
+            return
+        self._load(self.record.decisions[-1].train)
+        self.model.begin_epoch(self.record.arm(self._loaded).epochs)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.record.winner is not None:  # resumed at its end: Keras runs an epoch all the same
+        if self.record.winner is None:
+            arm = self.record.arm(self._loaded)
+            self._end_epoch(arm)
+            value = arm.curve[-1][1] if arm.curve else float("nan")
+        else:  # resumed at its end
+            arm = self.record.arm(self.record.winner)
+            value = arm.best
+        if self.record.winner is not None:
+            self._load_winner()  # now, so that a `ModelCheckpoint` does not keep another arm
             self.model.stop_training = True
-            return
-        arm = self.record.arm(self._loaded)
+        arms = self.record.arms
+        if logs is not None:
+            logs[self.metric] = value
+            logs["arm"], logs["leader"] = arms.index(arm), arms.index(self.record.leader)
+            logs["arms_alive"] = sum(one.dropped is None for one in arms)
+
+    def on_train_end(self, logs=None):
+        if self.record.winner is None:
+            self._choose("`fit` was stopped before the search was over")
+            self._commit()
+        self._load_winner()
+
+    def _end_epoch(self, arm: Arm):
         arm.epochs += 1
         arm.examples += self.model.batches.num_rows
         if arm.epochs in self._measured:
             self._measure(arm)
         out_of_patience = arm.epochs > 1.5 * arm.best_epoch + self.patience
-        arm.stopped = arm.epochs >= self.max_epochs or out_of_patience
+        arm.stopped |= arm.epochs >= self.max_epochs or out_of_patience
         arm.seconds += time.perf_counter() - self._started
         turn_is_over = arm.stopped or arm.epochs >= self.record.decisions[-1].until
-        if turn_is_over or self.directory is not None:
-            self.record.states[arm.name] = f"{arm.name}-{arm.epochs}"
+        if not arm.stopped and (turn_is_over or self.directory is not None):
+            self.record.states[arm.name] = f"last-{arm.name}-{arm.epochs}"
             self._snapshots.save(self.record.states[arm.name], read_variables(self._variables))
         if turn_is_over:
             self._decide()
-        spent = sum(one.epochs for one in self.record.arms)
-        if self.record.winner is None and spent >= self.params["epochs"]:
-            self._choose(f"the {spent} epochs that `fit` was given are used up")
+        if self.record.winner is None and self.record.epochs >= self.params["epochs"]:
+            self._choose(f"the {self.record.epochs} epochs that `fit` was given are used up")
         self._commit()
-        self._write_logs(logs, arm)
-        self.model.stop_training |= self.record.winner is not None
 
-    def on_train_end(self, logs=None):
-        if self.record.winner is None:
-            self._choose("`fit` was stopped before the search was over")
+    def _load_winner(self):
         winner = self.record.arm(self.record.winner)
-        self.model.sampler.fix(winner.weights)
         *weights, _ = self._snapshots.load(self.record.best_states[winner.name])
-        write_variables(self.model.variables, weights)
+        # The slots at hand may be another arm's, which would pull the winner astray.
+        optimizer = self._snapshots.load("initial")[len(weights) :]
+        write_variables(self._variables, [*weights, *optimizer])
+        self.model.sampler.fix(winner.weights)
         self.model.train_function = None  # the next `fit` traces the fixed mixture anew
 
     @property
@@ -151,35 +194,47 @@ class AutoSample(keras.callbacks.Callback):
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def _check_fit(self):
-        if getattr(self.model, "batches", None) is None:
+        # Looked up here and not in `batches`, which an earlier `fit` may have left behind.
+        if self not in getattr(self.model, "fit_callbacks", ()):
             raise TypeError(
                 "`AutoSample` steers the batches: call fit(training_batches(...), "
                 "callbacks=[AutoSample(...)]) on a `RetrievalModel`. Received: a "
                 f"{type(self.model).__name__} and other batches."
             )
-        if any(isinstance(one, keras.callbacks.EarlyStopping) for one in self.model.fit_callbacks):
-            raise ValueError(
-                "`EarlyStopping` must be left out beside `AutoSample`: it would cut across the "
-                "arms. Each arm has its own patience: AutoSample(..., patience=12)."
+        for one in self.model.fit_callbacks:
+            for kind, instead in CUTTING_ACROSS.items():
+                if isinstance(one, kind):
+                    raise ValueError(
+                        f"`{kind.__name__}` must be left out beside `AutoSample`: it would cut "
+                        f"across the arms. {instead}"
+                    )
+        training = self.model.batches.interactions
+        overlap = training.union(self.validation).num_duplicates
+        if overlap:
+            raise DataError(
+                "`validation` must not hold training pairs. "
+                f"Received: {overlap} of its {len(self.validation)} pairs are in the batches too."
             )
 
     def _settings(self) -> dict:
         strategy = {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)}
-        return {
+        settings = {
             "metric": self.metric,
             "strategy": strategy,
             "max_epochs": self.max_epochs,
             "patience": self.patience,
             "samplers": self.model.sampler.names,
+            "data_checksum": self._data_checksum(),
         }
+        return json.loads(json.dumps(settings))  # as they will be read: a tuple becomes a list
 
-    def _all_arms(self) -> list[Arm]:
-        mixture: SamplerMixture = self.model.sampler
-        corners = [{name: 1.0} for name in mixture.names]
-        arms = [_arm(mixture, blend) for blend in [*corners, *self.blends]]
-        for arm in arms:  # an impossible blend must fail now, not when its turn comes
-            mixture.fix(arm.weights)
-        return arms
+    def _data_checksum(self) -> int:
+        """Sums up validation and first batch: another data set, seed or batch size shows."""
+        self.model.batches.seek(0)
+        first = next(iter(self.model.batches))
+        shown = [first[name] for name in ("users", "positives", "candidates")]
+        arrays = [self.validation.users, self.validation.items, *shown]
+        return zlib.crc32(b"".join(np.asarray(array).tobytes() for array in arrays))
 
     def _restore(self) -> bool:
         """Goes on from `search.json`. Returns whether there was one."""
@@ -192,13 +247,9 @@ class AutoSample(keras.callbacks.Callback):
                 "Pass resume=True to go on with it, or another directory."
             )
         stored = SearchRecord.read(path)
-        mine = (self.record.settings, [(arm.name, arm.weights) for arm in self.record.arms])
-        theirs = (stored.settings, [(arm.name, arm.weights) for arm in stored.arms])
-        if mine != theirs:
-            raise ValueError(
-                f"A search can only be resumed with the settings that it began with: {theirs}. "
-                f"Received: {mine}."
-            )
+        stored.check_same_search(self.record)
+        if stored.epochs < self.params["epochs"]:
+            stored.reopen()
         self.record = stored
         return True
 
@@ -217,10 +268,15 @@ class AutoSample(keras.callbacks.Callback):
 
     def _measure(self, arm: Arm):
         seen = self.model.batches.interactions
-        result = evaluate(self.model, self.validation, seen=seen, k=self._cutoff)
+        try:
+            result = evaluate(self.model, self.validation, seen=seen, k=self._cutoff)
+        except DivergedError as error:  # it has its best so far; the others go on
+            log.warning("stopped %s at epoch %d: %s", arm.name, arm.epochs, error)
+            arm.stopped = True
+            return
         value = float(result.metrics[self._name])
         if value > arm.best:
-            self.record.best_states[arm.name] = f"{arm.name}-best-{arm.epochs}"
+            self.record.best_states[arm.name] = f"best-{arm.name}-{arm.epochs}"
             arrays = [*read_variables(self.model.variables), result.per_user[self._name]]
             self._snapshots.save(self.record.best_states[arm.name], arrays)
         arm.curve.append((arm.epochs, value))
@@ -235,24 +291,16 @@ class AutoSample(keras.callbacks.Callback):
             self._choose(decision.reason)
 
     def _choose(self, reason: str):
-        """Names the winner: the best arm, or the cheapest of those that tie with it."""
         measured = [arm for arm in self.record.arms if arm.curve]
         if not measured:
-            raise RuntimeError("`fit` ended before any arm was measured: give it more `epochs`.")
-        winner = max((arm for arm in measured if arm.dropped is None), key=lambda arm: arm.best)
-        for arm in sorted(measured, key=lambda arm: arm.cost):
-            if arm.stopped and arm.cost < winner.cost and abs(self._t(winner, arm)) < TIE_T:
-                reason += f"; {arm.name} ties with {winner.name} and is cheaper"
-                winner = arm
-                break
-        self.record.winner, self.record.reason = winner.name, reason
-        others = [arm for arm in measured if arm is not winner]
-        if others:
-            second = max(others, key=lambda arm: arm.best)
-            t = self._t(winner, second)
-            tie = abs(t) < TIE_T
-            self.record.runner_up = {"name": second.name, "paired_t": t, "tie": tie}
-        log.info("chose %s: %s", winner.name, reason)
+            raise RuntimeError(
+                "No arm could be measured. Give `fit` more `epochs`; if a warning above says that "
+                "the arms diverged, compile with a smaller learning rate."
+            )
+        winner, note, self.record.runner_up = choose(measured, self._t)
+        self.record.winner = winner.name
+        self.record.reason = f"{reason}; {note}" if note else reason
+        log.info("chose %s: %s", winner.name, self.record.reason)
 
     def _t(self, first: Arm, second: Arm) -> float:
         best = [self.record.best_states[arm.name] for arm in (first, second)]
@@ -263,34 +311,3 @@ class AutoSample(keras.callbacks.Callback):
         if self.directory is not None:
             self.record.write(self.directory / "search.json")
         self._snapshots.keep_only({"initial"} | self.record.live_states)
-
-    def _write_logs(self, logs: dict | None, arm: Arm):
-        if logs is None:
-            return
-        arms = self.record.arms
-        logs[self.metric] = arm.curve[-1][1]
-        logs["arm"], logs["leader"] = arms.index(arm), arms.index(self.record.leader)
-        logs["arms_alive"] = sum(one.dropped is None for one in arms)
-
-
-def measured_epochs(max_epochs: int) -> set[int]:
-    """The epochs at which a curve is measured: each at first, then each about 12 % later."""
-    epochs, epoch = {max_epochs}, 1
-    while epoch <= max_epochs:
-        epochs.add(epoch)
-        epoch = max(epoch + 1, round(epoch * 1.12))
-    return epochs
-
-
-def _arm(mixture: SamplerMixture, blend: Mapping[str, float]) -> Arm:
-    unknown = set(blend) - set(mixture.names)
-    if unknown:
-        raise ValueError(
-            f"`blends` must name samplers of the mixture, {mixture.names}. "
-            f"Received: {sorted(unknown)}."
-        )
-    weights = tuple(float(blend.get(name, 0.0)) for name in mixture.names)
-    used = [one for one, weight in zip(mixture.samplers, weights, strict=True) if weight > 0]
-    is_corner = len(used) == 1
-    name = used[0].name if is_corner else "+".join(f"{blend[n]:g}-{n}" for n in sorted(blend))
-    return Arm(name, weights, cost=sum(one.proposal.num_columns for one in used))

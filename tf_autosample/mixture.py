@@ -52,7 +52,7 @@ class SamplerMixture(NegativeSampler):
                 "`samplers` must hold at least one sampler, each with its own name (pass "
                 f"`name=`). Received names: {names}."
             )
-        if temperature <= 0:
+        if not temperature > 0:
             raise ValueError(f"`temperature` must be > 0. Received: temperature={temperature!r}.")
         self.samplers = list(samplers)
         self.temperature = temperature
@@ -96,7 +96,8 @@ class SamplerMixture(NegativeSampler):
             weights: K floats >= 0 that sum to 1.
         """
         weights = [float(weight) for weight in weights]
-        if len(weights) != len(self.samplers) or min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
+        is_simplex = all(weight >= 0 for weight in weights) and abs(sum(weights) - 1) <= 1e-6
+        if len(weights) != len(self.samplers) or not is_simplex:  # so phrased, NaN is refused
             raise ValueError(
                 f"`weights` must be {len(self.samplers)} numbers >= 0 that sum to 1, one for each "
                 f"of {self.names}. Received: weights={weights!r}."
@@ -105,9 +106,9 @@ class SamplerMixture(NegativeSampler):
         self._fixed = weights
 
     def pick(self, pool: CandidatePool):
-        """Returns int32 [B, P]: the picks of the active samplers, side by side."""
-        picks = [sampler.pick(pool) for sampler in self.active]
-        return tf.concat([one if one.shape.rank == 2 else one[:, None] for one in picks], axis=1)
+        """Returns the picks of each active sampler by name, int32 [B, P] each."""
+        picks = {sampler.name: sampler.pick(pool) for sampler in self.active}
+        return {name: one if one.shape.rank == 2 else one[:, None] for name, one in picks.items()}
 
     def form(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
         """Returns the mixed negative, float [B, L+1, d]; [B, N, L+1, d] of a lone one with many.
@@ -139,12 +140,15 @@ class SamplerMixture(NegativeSampler):
     def weigh(self, pool: CandidatePool):
         return self.active[0].weigh(pool) if len(self.active) == 1 else None
 
-    def select_active(self, picked):
-        """Keeps the active samplers' picks of those made for all K: [B, P of all] -> [B, P]."""
-        if picked.shape[1] == sum(sampler.num_picks for sampler in self.active):
-            return picked
-        parts = tf.split(picked, [sampler.num_picks for sampler in self.samplers], axis=1)
-        return tf.concat([parts[k] for k in self._active_indices], axis=1)
+    def join(self, picked):
+        """Returns int32 [B, P], the active samplers' picks side by side, from what `pick` gave."""
+        names = [sampler.name for sampler in self.active]
+        if not set(names) <= set(picked):
+            raise ValueError(
+                f"The batches must have been picked by the samplers now at work, {names}. "
+                f"Received: picks of {sorted(picked)}. Build the batches after `fix`."
+            )
+        return tf.concat([picked[name] for name in names], axis=1)
 
     def default_loss(self) -> Loss:
         return self.active[0].default_loss() if len(self.active) == 1 else BPR()
@@ -205,8 +209,8 @@ class SamplerMixture(NegativeSampler):
 
     @classmethod
     def from_config(cls, config):
-        samplers = [keras.saving.deserialize_keras_object(one) for one in config.pop("samplers")]
-        return cls(samplers, **config)
+        samplers = [keras.saving.deserialize_keras_object(one) for one in config["samplers"]]
+        return cls(**{**config, "samplers": samplers})
 
 
 def _union(samplers: Sequence[NegativeSampler]) -> Proposal:

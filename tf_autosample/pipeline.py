@@ -12,6 +12,9 @@ import tensorflow as tf
 from tf_autosample.interactions import DataError, Interactions
 from tf_autosample.proposals import ComplementSampler, Proposal
 
+# Random streams of the row order and of the seeds; candidate columns use 0, 1, 2 ...
+ORDER, STEP = -1, -2
+
 
 class TrainingBatches:
     """Batches for `RetrievalModel.fit`, positioned by a clock that the caller may set.
@@ -19,8 +22,8 @@ class TrainingBatches:
     Iterating gives dicts `{"users": int32 [B], "positives": int32 [B], "candidates": int32
     [B, M], "seeds": int32 [B, 2]}`; the seeds are for what samplers draw in the step. An epoch
     shows every interaction once; its last batch may be smaller. One pass gives `steps_per_epoch`
-    batches from where the clock stands: `RetrievalModel.fit` sets it to each epoch's start, and
-    a loop of your own calls `seek` before each pass.
+    batches from where the clock stands when the first is asked for: `RetrievalModel.fit` sets it
+    to each epoch's start, and a loop of your own calls `seek` before each pass.
 
     Attributes:
         dataset: The `tf.data.Dataset` behind it.
@@ -77,73 +80,110 @@ def training_batches(
         placement: "step" picks the negatives in the training step, against the current
             embeddings. "pipeline" picks them here, overlapped with the step before and against
             embeddings that are a few steps old (by the prefetch depth); needs `model`, and the
-            result is no longer reproducible bit for bit.
+            result is no longer reproducible bit for bit. Samplers whose weight is fixed at 0 by
+            then are not picked for.
         model: The `RetrievalModel` that picks, for `placement="pipeline"`.
-        device: For example "/gpu:0": candidates are drawn (and picked) on that device.
+        device: For example "/gpu:0": candidates are drawn (and picked) on that device, from
+            tables that stay there, and batches arrive on it. Checked on CPU devices only.
 
     Raises:
         DataError: If there is no interaction or a user has no item left as a negative.
         ValueError: If an argument is out of range.
     """
     proposal = candidates if isinstance(candidates, Proposal) else Proposal(uniform=candidates)
-    _check_arguments(interactions, batch_size, shard, placement, model)
-    index, count = shard
-    num_rows = len(interactions) // count
+    _check_arguments(interactions, batch_size, shard, placement, model, device)
+    num_rows = len(interactions) // shard[1]
     steps = -(-num_rows // batch_size)
     clock = tf.Variable(0, dtype=tf.int64, trainable=False, name="clock")
-    with tf.device("/cpu:0"):
-        users, positives = tf.constant(interactions.users), tf.constant(interactions.items)
-    with tf.device(device or "/cpu:0"):
-        uniform = ComplementSampler(interactions)
-        popular = [ComplementSampler(interactions, power) for power in proposal.popularity]
-
-    def read_rows(step):
-        position = clock + step
-        epoch, step = position // steps, position % steps
-        position = tf.stack([epoch, step])
-        first = step * batch_size
-        place = tf.range(first, tf.minimum(first + batch_size, num_rows)) * count + index
-        row = tf.random.experimental.index_shuffle(
-            place, seed=tf.stack([tf.constant(seed, tf.int64), epoch]), max_index=len(users) - 1
-        )
-        return position, tf.gather(users, row), tf.gather(positives, row)
-
-    def draw_candidates(position, users, positives):
-        columns = [
-            sampler.draw(users, width, _fold(seed, position, index, stream))
-            for stream, (sampler, width) in enumerate(
-                [(uniform, proposal.uniform), *((one, 1) for one in popular)]
-            )
-            if width
-        ]
-        batch = {"users": users, "positives": positives}
-        batch["candidates"] = tf.concat(columns, axis=1)
-        # One seed per row, not one per batch: every tensor of a batch can be cut along its rows.
-        key = tf.cast(_fold(seed, position, index, len(popular) + 1) & 0x7FFFFFFF, tf.int32)[0]
-        rows = tf.range(tf.size(users))
-        batch["seeds"] = tf.stack([tf.fill(tf.shape(rows), key), rows], axis=1)
-        return batch
-
-    dataset = tf.data.Dataset.range(steps).map(read_rows, num_parallel_calls=tf.data.AUTOTUNE)
+    # The clock is read once a pass: setting it cannot shift a pass that is under way.
+    starts = tf.data.Dataset.range(1).map(lambda _: clock.read_value())
+    dataset = starts.flat_map(lambda start: tf.data.Dataset.range(start, start + steps))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+    read_rows = _row_reader(interactions, batch_size, num_rows, steps, seed, shard)
+    draw_candidates = _candidate_drawer(interactions, proposal, seed, shard[0], device)
+    dataset = dataset.map(read_rows, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(draw_candidates, num_parallel_calls=tf.data.AUTOTUNE)
+    if placement == "pipeline":
+        model.adapt(interactions)
+        dataset = dataset.map(_on(device, model.pick))
     if device:
         dataset = dataset.apply(tf.data.experimental.copy_to_device(device))
     with tf.device(device):
-        dataset = dataset.map(draw_candidates, num_parallel_calls=tf.data.AUTOTUNE)
-        if placement == "pipeline":
-            model.adapt(interactions)
-            dataset = dataset.map(model.pick)
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    # `copy_to_device` forgets it, and nothing but a prefetch may follow it on a GPU.
+    dataset.cardinality = lambda: tf.constant(steps, tf.int64)
     return TrainingBatches(dataset, clock, interactions, proposal, num_rows, steps)
 
 
-def _fold(seed: int, position: tf.Tensor, shard: int, stream: int) -> tf.Tensor:
+def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
+    """Returns batch number -> (epoch and step int64 [2], users [B], positives [B])."""
+    index, count = shard
+    with tf.device("/cpu:0"):
+        users, positives = tf.constant(interactions.users), tf.constant(interactions.items)
+
+    def read_rows(number):
+        epoch, step = number // steps, number % steps
+        first = step * batch_size
+        place = tf.range(first, tf.minimum(first + batch_size, num_rows)) * count + index
+        # The `index_shuffle` of TensorFlow has 4 rounds, which leaves epochs correlated by up to
+        # 0.3, and it uses few bits of each word of the seed: hashed words make the best of them.
+        words = tf.random.stateless_uniform([3], _fold(seed, ORDER, epoch), None, None, tf.int64)
+        row = tf.raw_ops.RandomIndexShuffle(
+            index=place, seed=words, max_index=tf.constant(len(users) - 1, tf.int64), rounds=16
+        )
+        return tf.stack([epoch, step]), tf.gather(users, row), tf.gather(positives, row)
+
+    return read_rows
+
+
+def _candidate_drawer(interactions, proposal, seed, shard_index, device):
+    """Returns what `read_rows` gives -> a batch."""
+    with tf.device(device or "/cpu:0"):
+        columns = [(0.0, proposal.uniform), *((power, 1) for power in proposal.popularity)]
+        samplers = [
+            (stream, ComplementSampler(interactions, power), width)
+            for stream, (power, width) in enumerate(columns)
+            if width
+        ]
+
+    def draw_candidates(position, users, positives):
+        epoch, step = tf.unstack(position)
+        candidates = [
+            sampler.draw(users, width, _fold(seed, stream, epoch, step, shard_index))
+            for stream, sampler, width in samplers
+        ]
+        # One seed per row, not one per batch: every tensor of a batch can be cut along its rows.
+        word = tf.cast(_fold(seed, STEP, epoch, step, shard_index)[0] & 0x7FFFFFFF, tf.int32)
+        rows = tf.range(tf.size(users))
+        return {
+            "users": users,
+            "positives": positives,
+            "candidates": tf.concat(candidates, axis=1),
+            "seeds": tf.stack([tf.fill(tf.shape(rows), word), rows], axis=1),
+        }
+
+    return _on(device, draw_candidates)
+
+
+def _on(device: str | None, function):
+    """Places the operations of a function that a `Dataset.map` on the host calls."""
+
+    def placed(*arguments):
+        with tf.device(device):
+            return function(*arguments)
+
+    return placed
+
+
+def _fold(seed: int, stream: int, *data) -> tf.Tensor:
+    """Returns an int64 [2] seed, another one for each position of each stream."""
     key = tf.constant([seed, stream], tf.int64)
-    for data in (*tf.unstack(position), tf.constant(shard, tf.int64)):
-        key = tf.random.experimental.stateless_fold_in(key, data)
+    for one in data:
+        key = tf.random.experimental.stateless_fold_in(key, tf.cast(one, tf.int64))
     return key
 
 
-def _check_arguments(interactions, batch_size, shard, placement, model) -> None:
+def _check_arguments(interactions, batch_size, shard, placement, model, device) -> None:
     index, count = shard
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size!r}.")
@@ -161,3 +201,7 @@ def _check_arguments(interactions, batch_size, shard, placement, model) -> None:
             f"`interactions` must hold at least one row per shard. Received: {len(interactions)} "
             f"rows for {count} shards."
         )
+    devices = [one.name.removeprefix("/device:") for one in tf.config.list_logical_devices()]
+    spec = tf.DeviceSpec.from_string(device or "/cpu:0")
+    if f"{spec.device_type}:{spec.device_index}" not in devices:  # TensorFlow would fall back
+        raise ValueError(f"`device` must be one of {devices}. Received: device={device!r}.")

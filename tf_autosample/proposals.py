@@ -1,5 +1,6 @@
 """Laws that candidates are drawn from: uniform and popularity, outside a user's history."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +28,10 @@ class Proposal:
     popularity: tuple[float, ...] = ()
 
     def __post_init__(self):
-        if self.uniform < 0 or self.num_columns < 1:
+        is_finite = all(math.isfinite(power) for power in self.popularity)
+        if self.uniform < 0 or self.num_columns < 1 or not is_finite:
             raise ValueError(
-                "A `Proposal` must have at least one column. "
+                "A `Proposal` must have at least one column, and finite powers. "
                 f"Received: uniform={self.uniform!r}, popularity={self.popularity!r}."
             )
 
@@ -73,17 +75,20 @@ class ComplementSampler:
         # Where the cut line resumes after each history item, on that user's own stretch of keys.
         resumes = mass_before[histories.items] - (skipped[:-1] - before_user[user_of])
         self.total = int(weights.sum())
-        self.keys = tf.constant(user_of * self.total + resumes)
-        self.skipped = tf.constant(skipped)
-        self.before_user = tf.constant(before_user[:-1])
-        self.free = tf.constant((self.total - np.diff(before_user)).astype(np.float64))
-        self.ends = tf.constant(np.cumsum(weights))
+        free = (self.total - np.diff(before_user)).astype(np.float64)
+        # Variables: a `Dataset.map` copies the constants it captures to the host.
+        self.keys = tf.Variable(user_of * self.total + resumes, trainable=False)
+        self.skipped = tf.Variable(skipped, trainable=False)
+        self.before_user = tf.Variable(before_user[:-1], trainable=False)
+        self.free = tf.Variable(free, trainable=False)
+        self.ends = tf.Variable(np.cumsum(weights), trainable=False)
 
     @staticmethod
     def _weights(interactions: Interactions, power: float) -> np.ndarray:
         if power == 0.0:
             return np.ones(interactions.num_items, np.int64)
-        mass = np.maximum(interactions.popularity, 1).astype(np.float64) ** power
+        logs = power * np.log(np.maximum(interactions.popularity, 1))
+        mass = np.exp(logs - logs.max())  # no power overflows
         total = min(WEIGHT_TOTAL, 2**62 // max(interactions.num_users, 1))
         return np.maximum(1, np.rint(mass / mass.sum() * total)).astype(np.int64)
 
@@ -95,7 +100,10 @@ class ComplementSampler:
             count: Items per user.
             seed: int [2]. The same seed gives the same items.
         """
-        unit = tf.random.stateless_uniform([tf.shape(users)[0], count], seed, dtype=tf.float64)
+        # Drawn column by column: the first columns are the same however many follow, so that a
+        # sampler meets the same candidates alone as beside samplers that look at more.
+        unit = tf.random.stateless_uniform([count, tf.shape(users)[0]], seed, dtype=tf.float64)
+        unit = tf.transpose(unit)
         point = tf.cast(unit * tf.gather(self.free, users)[:, None], tf.int64)
         key = tf.cast(users, tf.int64)[:, None] * self.total + point
         position = tf.searchsorted(self.keys, tf.reshape(key, [-1]), side="right")

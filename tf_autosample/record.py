@@ -44,15 +44,40 @@ class SearchRecord:
         return max(self.arms, key=lambda arm: arm.best)
 
     @property
+    def epochs(self) -> int:
+        """How many epochs all arms have trained together."""
+        return sum(arm.epochs for arm in self.arms)
+
+    @property
     def live_states(self) -> set[str]:
         """The saved states that may still be needed."""
         over = {arm.name for arm in self.arms if arm.dropped is not None or arm.stopped}
         running = {state for name, state in self.states.items() if name not in over}
         return running | set(self.best_states.values())
 
+    def check_same_search(self, other: "SearchRecord") -> None:
+        """Raises ValueError unless `other`, about to go on with this one, has equal settings."""
+        began, received = (
+            {**record.settings, "arms": [[arm.name, arm.weights] for arm in record.arms]}
+            for record in (self, other)
+        )
+        keys = [key for key in began | received if began.get(key) != received.get(key)]
+        if keys:
+            raise ValueError(
+                "A search must be resumed with what it began with, "
+                f"{dict((key, began.get(key)) for key in keys)}. "
+                f"Received: {dict((key, received.get(key)) for key in keys)}. "
+                "(The checksum is of the validation pairs and the first batch.)"
+            )
+
+    def reopen(self) -> None:
+        """Lets a search go on that ended for want of epochs, not by its strategy's decision."""
+        if self.decisions[-1].train is not None:
+            self.winner, self.reason, self.runner_up = None, "", None
+
     def as_dict(self) -> dict:
-        """The record as JSON values, with each arm's best metric and epoch beside its curve."""
-        content = dataclasses.asdict(self)
+        """The record as JSON values, with the metric's name and each arm's best on top."""
+        content = {"metric": self.settings["metric"], **dataclasses.asdict(self)}
         for arm, values in zip(self.arms, content["arms"], strict=True):
             values |= {"best": arm.best if arm.curve else None, "best_epoch": arm.best_epoch}
         return content
@@ -67,6 +92,7 @@ class SearchRecord:
     def read(cls, path: Path) -> "SearchRecord":
         """Reads what `write` wrote."""
         content = json.loads(path.read_text())
+        del content["metric"]
         for values in content["arms"]:
             del values["best"], values["best_epoch"]
             values["weights"] = tuple(values["weights"])

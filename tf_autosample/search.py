@@ -6,10 +6,13 @@ search is resumed from its curves alone.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+# Two arms are tied when the paired t of their metrics is smaller.
+TIE_T = 2.0
 
 
 @dataclass
@@ -24,7 +27,7 @@ class Arm:
         epochs: How many epochs the arm has trained.
         examples: How many positives it has trained on.
         seconds: Wall-clock seconds it has trained and been validated.
-        stopped: Whether its patience or `max_epochs` is used up.
+        stopped: Whether its patience or `max_epochs` is used up, or it has diverged.
         dropped: Why the strategy gave it up, or None.
     """
 
@@ -105,11 +108,11 @@ class RaceSearch:
             arms: All arms, in a fixed order.
             max_epochs: The last epoch of any arm.
         """
-        running = [arm for arm in arms if arm.dropped is None and not arm.stopped]
+        alive = [arm for arm in arms if arm.dropped is None]
+        running = [arm for arm in alive if not arm.stopped]
         drops: dict[str, str] = {}
-        reached = {arm.epochs for arm in running}
-        if len(reached) == 1 and self._rung_after(min(reached) - 1) in reached:
-            drops = self._drops([arm for arm in arms if arm.dropped is None], min(reached))
+        if running and self._is_rung_complete(alive, running[0].epochs):
+            drops = self._drops(alive, running[0].epochs)
             running = [arm for arm in running if arm.name not in drops]
         if not running:
             return Decision(drops, None, reason="no arm is left to train")
@@ -118,6 +121,11 @@ class RaceSearch:
         rung = min(self._rung_after(min(arm.epochs for arm in running)), max_epochs)
         behind = next(arm for arm in running if arm.epochs < rung)
         return Decision(drops, behind.name, rung, f"every arm left trains to epoch {rung}")
+
+    def _is_rung_complete(self, alive: Sequence[Arm], epochs: int) -> bool:
+        """Whether all arms are at the rung `epochs`, or have stopped on the way to it."""
+        level = all(arm.epochs <= epochs if arm.stopped else arm.epochs == epochs for arm in alive)
+        return level and self._rung_after(epochs - 1) == epochs
 
     def _drops(self, arms: Sequence[Arm], rung: int) -> dict[str, str]:
         """Reasons for the arms to drop. One that has stopped costs nothing more: it may stay."""
@@ -144,6 +152,70 @@ class RaceSearch:
         while rung <= epochs:
             rung = max(rung + 1, round(rung * self.growth))
         return rung
+
+
+def all_arms(samplers: Sequence, blends: Sequence[Mapping[str, float]]) -> list[Arm]:
+    """Returns one arm for each corner of the simplex, then one for each blend.
+
+    Args:
+        samplers: K samplers with different names.
+        blends: Mappings from sampler name to weight >= 0; the weights of each sum to 1.
+    """
+    arms = [_arm(samplers, blend) for blend in [*({one.name: 1.0} for one in samplers), *blends]]
+    names = [arm.name for arm in arms]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "`blends` must differ from each other and from the single samplers. "
+            f"Received arms: {names}."
+        )
+    return arms
+
+
+def _arm(samplers: Sequence, blend: Mapping[str, float]) -> Arm:
+    weights = tuple(float(blend.get(one.name, 0.0)) for one in samplers)
+    known = [one.name for one in samplers]
+    is_point = min(weights) >= 0 and abs(sum(weights) - 1) <= 1e-6  # not so for a nan
+    if set(blend) - set(known) or not is_point:
+        raise ValueError(
+            f"`blends` must give samplers of the mixture, {known}, weights >= 0 that sum to 1. "
+            f"Received: {dict(blend)}."
+        )
+    used = {one.name: weight for one, weight in zip(samplers, weights, strict=True) if weight > 0}
+    parts = [f"{used[name]:g}-{name}" for name in sorted(used)]
+    cost = sum(one.proposal.num_columns for one in samplers if one.name in used)
+    return Arm(next(iter(used)) if len(used) == 1 else "+".join(parts), weights, cost)
+
+
+def measured_epochs(max_epochs: int) -> set[int]:
+    """The epochs at which a curve is measured: each at first, then each about 12 % later."""
+    epochs, epoch = {max_epochs}, 1
+    while epoch <= max_epochs:
+        epochs.add(epoch)
+        epoch = max(epoch + 1, round(epoch * 1.12))
+    return epochs
+
+
+def choose(arms: Sequence[Arm], t: Callable[[Arm, Arm], float]) -> tuple[Arm, str, dict | None]:
+    """Returns the winner, why it is not the best arm if so, and how the runner-up compares.
+
+    The winner is the best arm, or the cheapest of those that tie with it and have trained to
+    their end.
+
+    Args:
+        arms: Arms with a curve, at least one of them not dropped.
+        t: Returns the paired t of two arms' best metrics over the same users.
+    """
+    best = max((arm for arm in arms if arm.dropped is None), key=lambda arm: arm.best)
+    cheaper = [arm for arm in arms if arm.stopped and arm.cost < best.cost]
+    tied = [arm for arm in cheaper if abs(t(best, arm)) < TIE_T]
+    winner = min(tied, key=lambda arm: (arm.cost, -arm.best), default=best)
+    reason = "" if winner is best else f"{winner.name} ties with {best.name} and is cheaper"
+    others = [arm for arm in arms if arm is not winner]
+    if not others:
+        return winner, reason, None
+    second = max(others, key=lambda arm: arm.best)
+    value = t(winner, second)
+    return winner, reason, {"name": second.name, "paired_t": value, "tie": abs(value) < TIE_T}
 
 
 def paired_t(first: np.ndarray, second: np.ndarray) -> float:

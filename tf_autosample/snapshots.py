@@ -38,11 +38,12 @@ class Snapshots:
             return [archive[key] for key in archive.files]
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Deletes all others."""
+        """Deletes all others, and what a save that was cut short has left."""
         self._memory = {name: self._memory[name] for name in self._memory if name in names}
         if self.directory is not None:
-            for path in self.directory.glob("*.npz"):
-                if path.stem not in names:
+            kept = {self._path(name) for name in names}
+            for path in [*self.directory.glob("*.npz"), *self.directory.glob(".*.tmp")]:
+                if path not in kept:
                     path.unlink()
 
     def _path(self, name: str) -> Path:
@@ -51,7 +52,7 @@ class Snapshots:
 
 def read_variables(variables: Sequence) -> list[np.ndarray]:
     """Copies the values of variables to the host."""
-    return [np.array(variable) for variable in variables]
+    return [variable.numpy() for variable in variables]
 
 
 def write_variables(variables: Sequence, arrays: Sequence[np.ndarray]) -> None:

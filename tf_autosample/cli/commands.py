@@ -179,6 +179,8 @@ def query(
 
     with ServingClient(target, model=model) as client:
         wants = client.metadata().signatures["recommend"].inputs["user_id"].dtype
+        if wants == "int64" and not user_id.lstrip("-").isdigit():
+            raise ValueError(f"`USER_ID` must be an integer for {model!r}. Received: {user_id!r}.")
         answer = client.recommend([int(user_id) if wants == "int64" else user_id], k=k)
     known = bool(answer.known_user[0])
     ranked = zip(answer.item_ids[0].tolist(), answer.scores[0].tolist(), strict=True)

@@ -35,6 +35,7 @@ class SearchProgress(keras.callbacks.Callback):
             TextColumn("{task.fields[state]}"),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self.task = self.bar.add_task("", total=None, state="")
 

@@ -127,7 +127,7 @@ class RetrievalModel(keras.Model):
         self.sampler.refresh(self, epoch)
 
     def pick(self, batch):
-        """Returns the batch with `picked`, int32 [B, P]: the samplers' items, no gradient."""
+        """Returns the batch with `picked`: each active sampler's items by name, no gradient."""
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
         pool = self._pool(batch, encode, user_emb, positive_emb)
@@ -172,11 +172,8 @@ class RetrievalModel(keras.Model):
         return tf.reduce_mean(loss)
 
     def _negatives(self, batch, pool, encode, user_emb, positive_emb):
-        if "picked" in batch:
-            picked = self.sampler.select_active(batch["picked"])
-        else:
-            picked = tf.stop_gradient(self.sampler.pick(pool))
-        picked_emb = encode.item(picked)
+        picks = batch["picked"] if "picked" in batch else self.sampler.pick(pool)
+        picked_emb = encode.item(tf.stop_gradient(self.sampler.join(picks)))
         return (
             self.sampler.form(user_emb, positive_emb, picked_emb, pool),
             self.sampler.auxiliary_loss(user_emb, positive_emb, picked_emb, pool),
@@ -220,6 +217,12 @@ class RetrievalModel(keras.Model):
                 "`batches` must be what `training_batches` returns. Received: "
                 f"{type(batches).__name__}."
             )
+        if batches.proposal != self.sampler.proposal:
+            raise ValueError(
+                f"The batches must hold the candidates of the samplers {self.sampler.names}: "
+                f"training_batches(train, batch_size, {self.sampler.proposal}, seed=...). "
+                f"Received: batches of {batches.proposal}."
+            )
         if kwargs.get("steps_per_epoch") is not None:
             raise ValueError(
                 "`steps_per_epoch` must be left out: an epoch shows every interaction once. "
@@ -245,9 +248,11 @@ class RetrievalModel(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        for name in ("sampler", "loss"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        given = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("sampler", "loss")
+        }
+        return cls(**{**config, **given})
 
 
 class _EpochStart(keras.callbacks.Callback):

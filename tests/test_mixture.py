@@ -1,0 +1,171 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from contract import Bench, formed
+
+from tf_autosample.losses import bpr_loss
+from tf_autosample.mixture import SamplerMixture
+from tf_autosample.pipeline import Proposal
+from tf_autosample.samplers import (
+    DynamicSampler,
+    NegativeSampler,
+    PopularitySampler,
+    UniformSampler,
+)
+
+
+def three() -> list[NegativeSampler]:
+    return [UniformSampler(), DynamicSampler(8), PopularitySampler(0.75)]
+
+
+class Untouchable(NegativeSampler):
+    proposal = Proposal(uniform=40)
+
+    def pick(self, pool):
+        raise AssertionError("ran")
+
+
+def restored(mixture):
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(mixture))
+
+
+def test_weights_start_equal_and_are_the_softmax_of_logits_over_temperature():
+    mixture = SamplerMixture(three(), temperature=0.5)
+    equal = dict.fromkeys(["uniform", "dns8", "popularity"], pytest.approx(1 / 3))
+    assert mixture.weights_by_name == equal
+    mixture.logits.assign([0.0, np.log(2) / 2, np.log(5) / 2])
+    expected = {"uniform": 1 / 8, "dns8": 2 / 8, "popularity": 5 / 8}
+    assert mixture.weights_by_name == pytest.approx(expected)
+
+
+def test_blend_is_the_weighted_sum_of_what_the_samplers_form():
+    bench, mixture = Bench(), SamplerMixture(three(), temperature=2.0)
+    singles = [formed(sampler, bench) for sampler in mixture.samplers]
+    for weights in ([0.2, 0.3, 0.5], [0.7, 0.0, 0.3]):
+        mixture.logits.assign(2.0 * np.log(np.maximum(weights, 1e-30)))
+        learned = formed(mixture, bench)
+        mixture.fix(weights)
+        expected = sum(weight * one for weight, one in zip(weights, singles, strict=True))
+        np.testing.assert_allclose(learned, expected, atol=1e-6)
+        np.testing.assert_allclose(formed(mixture, bench), expected, atol=1e-6)
+        mixture = SamplerMixture(three(), temperature=2.0)
+
+
+@pytest.mark.parametrize("corner", range(3))
+def test_mixture_with_one_active_sampler_is_that_sampler(corner):
+    bench, mixture = Bench(), SamplerMixture(three(), weights=np.eye(3)[corner])
+    assert mixture.active == [mixture.samplers[corner]]
+    np.testing.assert_array_equal(formed(mixture, bench), formed(three()[corner], bench))
+
+
+def test_mixture_gradient_is_weight_times_distance_from_the_mean():
+    bench, mixture = Bench(), SamplerMixture(three(), temperature=0.5)
+    mixture.logits.assign([0.3, -0.2, 0.1])
+    weights = np.exp([0.6, -0.4, 0.2]) / np.exp([0.6, -0.4, 0.2]).sum()
+    singles = [np.sum(formed(sampler, bench)) for sampler in mixture.samplers]
+    mean = weights @ singles
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(formed(mixture, bench))
+    gradient = tape.gradient(total, mixture.logits.value)
+    # The temperature of one half doubles each slope.
+    np.testing.assert_allclose(gradient, 2 * weights * (singles - mean), rtol=1e-4)
+
+
+def test_fixed_weights_get_no_gradient():
+    bench, mixture = Bench(), SamplerMixture(three(), weights=[0.5, 0.25, 0.25])
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(formed(mixture, bench))
+    assert tape.gradient(total, mixture.logits.value) is None
+
+
+def test_loss_on_the_mixed_instance_bounds_the_mixed_loss_from_below():
+    bench = Bench(rows=200)
+    weights = [0.5, 0.2, 0.3]
+    mixture = SamplerMixture(three(), weights=weights)
+    user, positive = bench.user_emb.mean(axis=1), bench.item_emb[bench.positives].mean(axis=1)
+
+    def loss(negative_emb):
+        negative = np.asarray(negative_emb).mean(axis=1)
+        return bpr_loss(np.sum(user * positive, axis=1), np.sum(user * negative, axis=1)).numpy()
+
+    losses = np.stack([loss(formed(sampler, bench)) for sampler in mixture.samplers])
+    gap = weights @ losses - loss(formed(mixture, bench))
+    # They agree where the samplers do, and differ where they do not.
+    assert gap.min() > -1e-6 and gap.max() > 0.01
+    assert losses.min(axis=0).mean() < loss(formed(mixture, bench)).mean()
+
+
+def test_sampler_of_weight_0_is_not_run():
+    bench, mixture = Bench(), SamplerMixture([UniformSampler(), Untouchable(name="no")])
+    with pytest.raises(AssertionError, match="ran"):
+        mixture.pick(bench.pool(mixture))
+    assert mixture.num_scored == 40
+    mixture.fix([1, 0])
+    assert mixture.num_scored == 1
+    picked = tf.function(lambda: mixture.pick(bench.pool(mixture)))()
+    np.testing.assert_array_equal(picked, np.zeros((6, 1)))
+
+
+def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
+    samplers = [DynamicSampler(8), DynamicSampler(32), UniformSampler()]
+    samplers += [PopularitySampler(power) for power in (0.75, -0.5)]
+    mixture = SamplerMixture([*samplers, PopularitySampler(0.75, name="again")])
+    assert mixture.proposal == Proposal(32, (-0.5, 0.75))
+    mixture.fix([0, 0, 1, 0, 0, 0])
+    assert mixture.proposal == Proposal(32, (-0.5, 0.75))
+
+
+def test_picks_made_for_all_are_kept_for_the_active():
+    bench, mixture = Bench(), SamplerMixture(three())
+    picked = mixture.pick(bench.pool(mixture)).numpy()
+    by_name = dict(zip(mixture.names, picked.T, strict=True))
+    np.testing.assert_array_equal(mixture.select_active(by_name), picked)
+    mixture.fix([0.5, 0, 0.5])
+    np.testing.assert_array_equal(mixture.select_active(by_name), picked[:, [0, 2]])
+    mixture.fix([0, 1, 0])
+    np.testing.assert_array_equal(mixture.select_active(by_name), picked[:, [1]])
+
+
+def test_picks_that_miss_an_active_sampler_are_refused():
+    mixture = SamplerMixture(three(), weights=[0.5, 0.5, 0])
+    picked = {"uniform": tf.zeros(6, tf.int32), "popularity": tf.zeros(6, tf.int32)}
+    with pytest.raises(ValueError, match=r"\['uniform', 'dns8'\].*picks of \['popularity', 'uni"):
+        mixture.select_active(picked)
+
+
+@pytest.mark.parametrize("weights", [None, [0.25, 0.75, 0.0]])
+def test_config_keeps_temperature_and_fixed_weights(weights):
+    mixture = SamplerMixture(three(), temperature=0.7, weights=weights, name="blend")
+    copy = restored(mixture)
+    assert copy.get_config() == mixture.get_config()
+    assert copy.temperature == 0.7 and copy.get_config()["weights"] == weights
+    assert copy.weights_by_name == mixture.weights_by_name
+    assert [type(one) for one in copy.samplers] == [type(one) for one in mixture.samplers]
+    assert copy.name == "blend"
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [[0.5, 0.5], [0.5, 0.6, 0.1], [1.5, -0.5, 0], [0, 0, 0], [float("nan"), 0.5, 0.5]],
+    ids=["too few", "sum 1.2", "negative", "all 0", "nan"],
+)
+def test_weights_off_the_simplex_are_refused(weights):
+    mixture = SamplerMixture(three(), weights=[0.5, 0.5, 0])
+    with pytest.raises(ValueError, match="`weights` must be 3 numbers >= 0 that sum to 1"):
+        mixture.fix(weights)
+    assert mixture.weights_by_name == {"uniform": 0.5, "dns8": 0.5, "popularity": 0.0}
+    with pytest.raises(ValueError, match="`weights` must be"):
+        SamplerMixture(three(), weights=weights)
+
+
+@pytest.mark.parametrize("samplers", [[], [DynamicSampler(8), DynamicSampler(8)]])
+def test_samplers_without_their_own_names_are_refused(samplers):
+    with pytest.raises(ValueError, match="each with its own name"):
+        SamplerMixture(samplers)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_temperature_that_is_not_positive_is_refused(temperature):
+    with pytest.raises(ValueError, match="`temperature` must be > 0"):
+        SamplerMixture(three(), temperature=temperature)

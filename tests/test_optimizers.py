@@ -1,0 +1,129 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_autosample.optimizers import LazyAdam
+
+ROWS, DIM = 9, 3
+BETA_1, BETA_2, EPSILON = 0.8, 0.95, 1e-5
+
+
+def start() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(ROWS, DIM)).astype("float32")
+
+
+def sparse_gradients(steps=6) -> list[tf.IndexedSlices]:
+    """Rows 0 to 5 at most, some several times in a step."""
+    rng = np.random.default_rng(1)
+    return [
+        tf.IndexedSlices(
+            tf.constant(rng.normal(size=(7, DIM)), tf.float32),
+            tf.constant(rng.integers(0, 6, 7)),
+            tf.constant([ROWS, DIM]),
+        )
+        for _ in range(steps)
+    ]
+
+
+def slow_lazy_adam(weight, gradients, rates):
+    """Row by row, in float64."""
+    weight = weight.astype("float64")
+    first, second = np.zeros_like(weight), np.zeros_like(weight)
+    for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
+        indices, values = gradient.indices.numpy(), gradient.values.numpy().astype("float64")
+        for row in set(indices.tolist()):
+            total = sum(value for index, value in zip(indices, values, strict=True) if index == row)
+            first[row] = BETA_1 * first[row] + (1 - BETA_1) * total
+            second[row] = BETA_2 * second[row] + (1 - BETA_2) * total**2
+            unbiased = second[row] / (1 - BETA_2**step)
+            # Adam adds epsilon to the root before the bias correction.
+            root = np.sqrt(unbiased) + EPSILON / np.sqrt(1 - BETA_2**step)
+            weight[row] -= rate * first[row] / (1 - BETA_1**step) / root
+    return weight
+
+
+def optimizer(rate=0.1) -> LazyAdam:
+    return LazyAdam(rate, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON)
+
+
+def train(adam, gradients, in_graph=False) -> keras.Variable:
+    weight = keras.Variable(start())
+    adam.build([weight])
+
+    def step(gradient):
+        adam.apply([gradient], [weight])
+
+    step = tf.function(step) if in_graph else step
+    for gradient in gradients:
+        step(gradient)
+    return weight
+
+
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_sparse_steps_match_a_slow_reference(in_graph):
+    weight = train(optimizer(), sparse_gradients(), in_graph)
+    expected = slow_lazy_adam(start(), sparse_gradients(), [0.1] * 6)
+    assert weight.shape == (ROWS, DIM) and weight.dtype == "float32"
+    np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_learning_rate_schedule_counts_steps():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, decay_steps=1, decay_rate=0.5)
+    weight = train(optimizer(schedule), sparse_gradients())
+    rates = [0.1 * 0.5**step for step in range(6)]
+    expected = slow_lazy_adam(start(), sparse_gradients(), rates)
+    np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_untouched_rows_and_their_moments_do_not_change_by_a_bit():
+    adam = optimizer()
+    weight = train(adam, sparse_gradients())
+    moments = [variable.numpy() for variable in adam.variables if variable.shape == (ROWS, DIM)]
+    assert len(moments) == 2
+    np.testing.assert_array_equal(weight.numpy()[6:], start()[6:])
+    before = [weight.numpy(), *moments]
+    touched = tf.IndexedSlices(tf.ones([1, DIM]), tf.constant([4]), tf.constant([ROWS, DIM]))
+    adam.apply([touched], [weight])
+    after = [weight, *(one for one in adam.variables if one.shape == (ROWS, DIM))]
+    others = np.arange(ROWS) != 4
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one[others], other.numpy()[others])
+        assert (one[4] != other.numpy()[4]).all()
+
+
+def test_dense_steps_are_those_of_adam():
+    gradients = [tf.convert_to_tensor(gradient) for gradient in sparse_gradients()]
+    adam = keras.optimizers.Adam(0.1, BETA_1, BETA_2, EPSILON)
+    np.testing.assert_allclose(
+        train(optimizer(), gradients), train(adam, gradients), rtol=1e-6, atol=1e-7
+    )
+
+
+def test_sparse_steps_on_all_rows_are_dense_steps():
+    dense = [tf.convert_to_tensor(gradient) for gradient in sparse_gradients()]
+    sparse = [tf.IndexedSlices(one, tf.range(ROWS), tf.constant([ROWS, DIM])) for one in dense]
+    np.testing.assert_allclose(train(optimizer(), sparse), train(optimizer(), dense), atol=1e-6)
+
+
+def test_variables_keep_their_own_moments():
+    first, second = keras.Variable(start()), keras.Variable(start())
+    adam = optimizer()
+    for gradient in sparse_gradients():
+        other = tf.IndexedSlices(-gradient.values, gradient.indices, gradient.dense_shape)
+        adam.apply([gradient, other], [first, second])
+    np.testing.assert_allclose(first.numpy() + second.numpy(), 2 * start(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [0.05, keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)],
+    ids=["number", "schedule"],
+)
+def test_config_brings_the_optimizer_back(rate):
+    adam = optimizer(rate)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(adam))
+    assert isinstance(copy, LazyAdam) and copy.get_config() == adam.get_config()
+    np.testing.assert_array_equal(
+        train(copy, sparse_gradients()), train(optimizer(rate), sparse_gradients())
+    )

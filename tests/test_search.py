@@ -1,0 +1,229 @@
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from tf_autosample.search import Arm, Decision, RaceSearch
+
+LN = math.log
+RACE = RaceSearch()
+
+
+def arm(name, values, **state):
+    """An arm measured at every epoch."""
+    return Arm(name, (1.0,), curve=list(enumerate(values, 1)), epochs=len(values), **state)
+
+
+def logarithmic(slope, offset=0.0):
+    return lambda epoch: slope * LN(epoch) + offset
+
+
+def race(
+    curves, *, max_epochs, patience=12, strategy=RACE, before_epoch=lambda arms, decision: arms
+):
+    """Plays a race over known curves. Returns the arms and the decisions."""
+    arms = [Arm(name, (1.0,)) for name in curves]
+    decisions = [strategy.decide(arms, max_epochs)]
+    while True:
+        decision = decisions[-1]
+        for one in arms:
+            one.dropped = decision.drops.get(one.name, one.dropped)
+        if decision.train is None:
+            return arms, decisions
+        place = [one.name for one in arms].index(decision.train)
+        while not arms[place].stopped and arms[place].epochs < decision.until:
+            arms = before_epoch(arms, decision)
+            one = arms[place]
+            one.epochs += 1
+            one.curve.append((one.epochs, curves[one.name](one.epochs)))
+            out_of_patience = one.epochs > 1.5 * one.best_epoch + patience
+            one.stopped = one.epochs >= max_epochs or out_of_patience
+        decisions.append(strategy.decide(arms, max_epochs))
+
+
+def as_json(arms):
+    return json.dumps([asdict(one) for one in arms])
+
+
+def cost(arms):
+    return {one.name: one.epochs for one in arms}
+
+
+def winner(arms):
+    return max(arms, key=lambda one: one.best).name
+
+
+def test_arm_reports_the_first_epoch_of_its_best_value():
+    one = Arm("a", (1.0,), curve=[(1, 0.1), (2, 0.3), (4, 0.3)], epochs=4)
+    assert (one.best, one.best_epoch) == (0.3, 2)
+    assert [one.best_until(epoch) for epoch in (0.5, 1, 1.9, 2)] == [-math.inf, 0.1, 0.1, 0.3]
+    assert (Arm("b", (1.0,)).best, Arm("b", (1.0,)).best_epoch) == (-math.inf, 0)
+
+
+def test_first_turns_go_to_the_arms_in_order():
+    arms = [Arm(name, (1.0,)) for name in "abc"]
+    for one in arms:
+        assert RaceSearch().decide(arms, 200) == Decision(
+            {}, one.name, 6, "every arm left trains to epoch 6"
+        )
+        one.curve, one.epochs = [(epoch, 0.1) for epoch in range(1, 7)], 6
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rungs"),
+    [
+        (RaceSearch(), [6, 9, 14, 21, 32, 48, 60]),  # 9 * 1.5 = 13.5, and 31.5 rounds to even
+        (RaceSearch(first_rung=2, growth=2), [2, 4, 8, 16, 32, 60]),
+        (RaceSearch(first_rung=1, growth=1.1), [*range(1, 15), 15, 16]),  # at least one epoch
+    ],
+)
+def test_rungs_grow_until_max_epochs(strategy, rungs):
+    _, decisions = race(
+        {"a": logarithmic(1.0), "b": logarithmic(1.0)}, max_epochs=rungs[-1], strategy=strategy
+    )
+    assert [decision.until for decision in decisions[:-1]] == [r for r in rungs for _ in "ab"]
+    assert [decision.train for decision in decisions[:-1]] == list("ab") * len(rungs)
+
+
+def test_hopeless_arm_is_dropped_at_the_first_rung_with_the_reason():
+    arms = [arm("good", [0.10, 0.2, 0.28, 0.34, 0.38, 0.40]), arm("bad", [0.05] * 6)]
+    reason = "at epoch 6 its best is 0.0500 and its forecast 0.0500, behind good with 0.4000"
+    decision = RaceSearch().decide(arms, 50)
+    assert decision == Decision({"bad": reason}, "good", 50, "the last arm trains to its end")
+
+
+@pytest.mark.parametrize("nudge", [-1e-6, 1e-6])
+def test_forecast_is_the_best_plus_a_share_of_the_gain_per_log_epoch(nudge):
+    # Rung 6, growth 1.5: the rung before is epoch 4. Best 0.30, before it 0.20 (epoch 3 of a curve
+    # that dips), so the forecast is 0.30 + 0.25 * (0.30 - 0.20) / ln 1.5 = 0.3616576.
+    behind = arm("behind", [0.1, 0.15, 0.20, 0.18, 0.30, 0.29])
+    forecast = 0.30 + 0.25 * 0.10 / 0.4054651081
+    leader = arm("leader", [forecast + nudge] * 6)
+    assert ("behind" in RaceSearch().decide([behind, leader], 50).drops) == (nudge > 0)
+
+
+def test_optimism_and_margin_move_the_bar():
+    arms = [arm("behind", [0.1, 0.15, 0.20, 0.18, 0.30, 0.29]), arm("leader", [0.34] * 6)]
+    assert not RaceSearch(optimism=0.25).decide(arms, 50).drops  # 0.3617 against 0.34
+    assert RaceSearch(optimism=0.1).decide(arms, 50).drops  # 0.3247 against 0.34
+    assert RaceSearch(margin=0.07).decide(arms, 50).drops  # 0.3617 against 0.3638
+
+
+def test_arm_without_an_earlier_value_is_not_forecast():
+    arms = [arm("behind", [0.1]), arm("leader", [0.9])]  # the rung before 1 is epoch 0.5
+    assert not RaceSearch(optimism=0, first_rung=1, growth=2).decide(arms, 9).drops
+
+
+def test_leader_is_never_dropped_even_when_others_are_forecast_higher():
+    falling = arm("leader", [0.50, 0.45, 0.40, 0.40, 0.40, 0.40])
+    arms = [falling, arm("riser", [0.0, 0.0, 0.0, 0.0, 0.1, 0.49])]
+    assert not RaceSearch(optimism=1.0, margin=10.0).decide([falling], 50).drops
+    assert not RaceSearch(optimism=1.0).decide(arms, 50).drops
+
+
+def test_equal_arms_are_all_kept():
+    arms = [arm(name, [0.1] * 6) for name in "abc"]
+    assert RaceSearch(optimism=0).decide(arms, 50) == Decision(
+        {}, "a", 9, "every arm left trains to epoch 9"
+    )
+
+
+def test_stopped_arm_stays_and_is_not_trained_again():
+    stopped = arm("stopped", [0.3, 0.2, 0.2, 0.2, 0.2], stopped=True)
+    arms = [stopped, arm("better", [0.5] * 6), arm("hopeless", [0.1] * 6)]
+    decision = RaceSearch().decide(arms, 50)
+    assert (set(decision.drops), decision.train, decision.until) == ({"hopeless"}, "better", 9)
+
+
+def test_last_running_arm_is_dropped_when_a_stopped_one_is_out_of_reach():
+    arms = [arm("stopped", [0.5] * 5, stopped=True), arm("flat", [0.1] * 6)]
+    decision = RaceSearch().decide(arms, 50)
+    assert (set(decision.drops), decision.train) == ({"flat"}, None)
+    assert decision.reason == "no arm is left to train"
+
+
+@pytest.mark.parametrize("order", [["fast", "slow"], ["slow", "fast"]])
+def test_arm_is_not_compared_with_what_another_reached_at_a_later_rung(order):
+    # Between rungs 6 and 9 `fast` reaches max_epochs, and only there overtakes: whether `slow` has
+    # had its turn must not matter.
+    curves = {
+        "fast": lambda epoch: 0.1 if epoch <= 6 else 0.9,
+        "slow": lambda epoch: 0.1 if epoch <= 6 else 0.95,
+    }
+    arms, _ = race({name: curves[name] for name in order}, max_epochs=8)
+    assert cost(arms) == {"fast": 8, "slow": 8}
+
+
+def test_single_arm_trains_to_its_end_in_one_turn():
+    arms, decisions = race({"only": logarithmic(1.0)}, max_epochs=40)
+    assert [(one.train, one.until) for one in decisions] == [("only", 40), (None, 0)]
+    assert cost(arms) == {"only": 40}
+
+
+def test_max_epochs_below_the_first_rung_gives_each_arm_one_turn():
+    arms, decisions = race({"a": logarithmic(1.0), "b": logarithmic(0.1)}, max_epochs=3)
+    assert [(one.train, one.until) for one in decisions] == [("a", 3), ("b", 3), (None, 0)]
+    assert cost(arms) == {"a": 3, "b": 3}
+
+
+def test_race_over_logarithmic_curves_costs_what_arithmetic_says():
+    # A curve s ln(e) is forecast s (ln e + 0.25 ln(e / e') / ln 1.5), e' the rung before. Against
+    # the leader, s = 1, it is dropped at rung 6 if s < 0.878, at 9 if s < 0.898, at 14 if
+    # s < 0.906, at 21 if s < 0.924. So the arms below train 6, 9, 21 epochs, the leader all 60.
+    curves = {"s085": logarithmic(0.85), "s100": logarithmic(1.0), "s089": logarithmic(0.89)}
+    arms, decisions = race(curves | {"s092": logarithmic(0.92)}, max_epochs=60)
+    assert cost(arms) == {"s085": 6, "s100": 60, "s089": 9, "s092": 21}
+    assert sum(cost(arms).values()) == 96  # trying all: 240
+    assert winner(arms) == "s100"
+    assert decisions[-2].reason == "the last arm trains to its end"
+
+
+def test_slow_starter_that_overtakes_wins():
+    # 1.2 ln e - 0.6 passes ln e at e = 20. At rung 6 it has 1.55 and is forecast 1.55 + 0.3, the
+    # other has 1.79. Later the other is behind by less than its own 0.25 until rung 72, where it
+    # has 4.2767 + 0.25 < 4.5320.
+    arms, _ = race({"early": logarithmic(1.0), "late": logarithmic(1.2, -0.6)}, max_epochs=100)
+    assert cost(arms) == {"early": 72, "late": 100}
+    assert winner(arms) == "late"
+
+
+def test_too_slow_a_starter_is_lost_at_the_first_rung():
+    # 1.2 ln 6 - 0.9 + 0.3 = 1.55 < ln 6 = 1.79: the price of not trying everything.
+    arms, _ = race({"early": logarithmic(1.0), "late": logarithmic(1.2, -0.9)}, max_epochs=100)
+    assert cost(arms) == {"early": 100, "late": 6}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_race_goes_on_the_same_from_its_curves_alone(seed):
+    rng = np.random.default_rng(seed)
+    curves = {}
+    for name in "abcde":
+        height, pace, noise = rng.uniform(0.3, 0.5), rng.uniform(3, 30), rng.normal(0, 0.01, 61)
+        values = height * (1 - np.exp(-np.arange(61) / pace)) + noise
+        curves[name] = values.tolist().__getitem__
+    options = {"max_epochs": 60, "patience": int(rng.integers(0, 12))}
+    arms, decisions = race(curves, **options)
+    interruptions = 0
+
+    def interrupt(arms, decision):
+        nonlocal interruptions
+        if rng.random() < 0.5:
+            return arms
+        interruptions += 1
+        arms = [Arm(**values) for values in json.loads(as_json(arms))]
+        again = RaceSearch().decide(arms, 60)
+        assert (again.drops, again.train, again.until) == ({}, decision.train, decision.until)
+        return arms
+
+    arms_again, decisions_again = race(curves, **options, before_epoch=interrupt)
+    assert decisions_again == decisions
+    assert as_json(arms_again) == as_json(arms)
+    assert interruptions > 20
+
+
+@pytest.mark.parametrize("bad", [{"first_rung": 0}, {"growth": 1.0}, {"optimism": -0.1}])
+def test_race_refuses_settings_that_cannot_work(bad):
+    with pytest.raises(ValueError, match="`first_rung` must be >= 1, `growth` > 1"):
+        RaceSearch(**bad)
