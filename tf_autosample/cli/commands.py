@@ -32,9 +32,10 @@ def train(
     skip_unknown: Annotated[
         bool, typer.Option(help="Leave out rows of valid and test with ids not in train.")
     ] = False,
-    model: Annotated[str, typer.Option(help="mf.")] = "mf",
+    model: Annotated[str, typer.Option(help="mf, lightgcn or ngcf.")] = "mf",
     sampler: Annotated[
-        str, typer.Option(help="auto, or one or more of uniform,popularity:power=P,dns:m=M.")
+        str,
+        typer.Option(help="auto, or some of uniform, popularity, dns:m=8, ahns ... with commas."),
     ] = "auto",
     dim: Annotated[int, typer.Option(help="Embedding size.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Positives per step.")] = 2048,

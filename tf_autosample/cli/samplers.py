@@ -1,17 +1,35 @@
 """Samplers as they are written on the command line: `dns:m=8`, separated by commas."""
 
-from tf_autosample.samplers import (
-    DynamicSampler,
-    NegativeSampler,
-    PopularitySampler,
-    UniformSampler,
-)
+from tf_autosample import samplers
+from tf_autosample.samplers import NegativeSampler
 
+M = {"m": ("num_candidates", int)}
 # Name: class, and for each setting its constructor argument and type.
 SAMPLERS = {
-    "uniform": (UniformSampler, {}),
-    "popularity": (PopularitySampler, {"power": ("power", float)}),
-    "dns": (DynamicSampler, {"m": ("num_candidates", int)}),
+    "uniform": (samplers.UniformSampler, {"n": ("num_negatives", int)}),
+    "popularity": (samplers.PopularitySampler, {"power": ("power", float)}),
+    "in-batch": (samplers.InBatchSampler, {}),
+    "mixed": (samplers.MixedSampler, {"uniform": ("num_uniform", int)}),
+    "aobpr": (samplers.FactorSampler, {"share": ("rank_share", float)}),
+    "dns": (samplers.DynamicSampler, M),
+    "dns-mn": (samplers.TopSampler, {**M, "best": ("num_best", int)}),
+    "softmax-v": (samplers.SoftmaxSampler, {**M, "hardness": ("hardness", float)}),
+    "adasir": (samplers.ResamplingSampler, {**M, "n": ("num_negatives", int)}),
+    "srns": (samplers.MemorySampler, {**M, "variance": ("variance_weight", float)}),
+    "mixgcf": (samplers.MixGCFSampler, M),
+    "dens": (samplers.DisentangledSampler, {**M, "warmup": ("warmup_epochs", int)}),
+    "ans": (samplers.AugmentedSampler, M),
+    "ahns": (
+        samplers.AdaptiveHardnessSampler,
+        {
+            **M,
+            "beta": ("hardness", float),
+            "alpha": ("shift", float),
+            "p": ("power", float),
+        },
+    ),
+    "dins": (samplers.DimensionMixupSampler, {**M, "alpha": ("positive_weight", float)}),
+    "mcns": (samplers.ChainSampler, {"power": ("power", float)}),
 }
 AUTO = "uniform,popularity,dns:m=8,dns:m=32"
 

@@ -13,12 +13,13 @@ from tf_autosample.cli.runs import Run
 from tf_autosample.cli.samplers import parse_samplers
 from tf_autosample.evaluation import evaluate
 from tf_autosample.mixture import SamplerMixture
-from tf_autosample.models import MatrixFactorization
+from tf_autosample.models import NGCF, LightGCN, MatrixFactorization, RetrievalModel
 from tf_autosample.optimizers import LazyAdam
 from tf_autosample.pipeline import training_batches
 from tf_autosample.report import save_curves
 
-MODELS = {"mf": MatrixFactorization}
+GRAPH_MODELS = {"lightgcn": LightGCN, "ngcf": NGCF}
+MODELS = ("mf", *GRAPH_MODELS)
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,20 @@ class Trained:
     seconds: float
 
 
+def build_model(data: PreparedData, settings: TrainingSettings) -> RetrievalModel:
+    """Returns the compiled model. A graph model's step touches every row: its Adam is dense."""
+    mixture = SamplerMixture(parse_samplers(settings.sampler))
+    shared = {"dim": settings.dim, "l2": settings.l2, "seed": settings.seed}
+    if settings.model == "mf":
+        size = data.train.num_users, data.train.num_items
+        model = MatrixFactorization(*size, mixture, **shared)
+        model.compile(optimizer=LazyAdam(settings.learning_rate))
+    else:
+        model = GRAPH_MODELS[settings.model](data.train, mixture, **shared)
+        model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate))
+    return model
+
+
 def train(
     data: PreparedData,
     settings: TrainingSettings,
@@ -71,18 +86,9 @@ def train(
         resume: Go on with what the directory holds.
     """
     started = time.perf_counter()
-    mixture = SamplerMixture(parse_samplers(settings.sampler))
-    model = MODELS[settings.model](
-        data.train.num_users,
-        data.train.num_items,
-        mixture,
-        dim=settings.dim,
-        l2=settings.l2,
-        seed=settings.seed,
-    )
-    model.compile(optimizer=LazyAdam(settings.learning_rate))
+    model = build_model(data, settings)
     batches = training_batches(
-        data.train, settings.batch_size, mixture.proposal, seed=settings.seed
+        data.train, settings.batch_size, model.sampler.proposal, seed=settings.seed
     )
     search = AutoSample(
         data.valid,
@@ -90,7 +96,7 @@ def train(
         directory=None if run is None else run.path,
         resume=resume,
     )
-    budget = settings.max_epochs * len(mixture.samplers)
+    budget = settings.max_epochs * len(model.sampler.samplers)
     progress = SearchProgress(search, console)
     try:
         model.fit(batches, epochs=budget, callbacks=[search, progress], verbose=0)
