@@ -90,6 +90,23 @@ def test_checkerboard_is_learned(sampler):
     assert recall_at_1(model, test, seen=train) == 1.0
 
 
+def test_graph_is_propagated_once_a_step():
+    propagations = []
+
+    class Counting(LightGCN):
+        def propagate(self, emb, multiply):
+            propagations.append(emb)
+            return super().propagate(emb, multiply)
+
+    train, _ = checkerboard()
+    model = Counting(train, DynamicSampler(4), dim=4)
+    model.compile(optimizer=keras.optimizers.Adam(0.01))
+    model.adapt(train)
+    batch = next(iter(training_batches(train, 8, model.sampler.proposal, seed=1)))
+    model.train_step(batch)
+    assert len(propagations) == 1
+
+
 def test_lazy_adam_makes_the_same_step_as_adam():
     # Every row's gradient is dense, so that nothing is left to be lazy about.
     train, _ = checkerboard()
