@@ -108,9 +108,10 @@ def main() -> None:
             for name, m, maker in makers
         ]
         times = [[one.milliseconds() for _, _, one in contestants] for _ in range(arguments.rounds)]
+        uniform = statistics.median(times_of_one[0] for times_of_one in times)
         for (name, m, _), column in zip(contestants, zip(*times, strict=True), strict=True):
             row = {"model": model, "sampler": name, "m": m, "ms": statistics.median(column)}
-            rows.append({**row, "ratio": row["ms"] / statistics.median(next(zip(*times)))})
+            rows.append({**row, "ratio": row["ms"] / uniform})
     if arguments.json:
         versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
         print(json.dumps({**vars(arguments), "versions": versions, "rows": rows}))
