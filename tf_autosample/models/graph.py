@@ -83,8 +83,8 @@ class InteractionGraph(keras.layers.Layer):
         """Returns x -> Â x for float [U+I, d], to be used within one step.
 
         Of the formats that TensorFlow has for it (`benchmarks/propagation.py`), compressed sparse
-        rows are the fastest and the only sparse one that works on all cores. Â is symmetric, so
-        the gradient is the same product.
+        rows are the fastest, and their product runs on all cores, while `sparse_dense_matmul` and
+        `SparseSegmentSum` stay on one. Â is symmetric, so the gradient is the same product.
         """
         if not self.is_filled:
             raise ValueError(
