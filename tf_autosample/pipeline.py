@@ -7,6 +7,7 @@ a search can be shown the very same stream.
 
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from tf_autosample.interactions import DataError, Interactions
@@ -116,22 +117,22 @@ def training_batches(
 
 
 def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
-    """Returns batch number -> (epoch and step int64 [2], users [B], positives [B])."""
+    """Returns batch number -> (batch number, users [B], positives [B])."""
     index, count = shard
+    word = _word(seed, ORDER)
     with tf.device("/cpu:0"):
         users, positives = tf.constant(interactions.users), tf.constant(interactions.items)
 
     def read_rows(number):
-        epoch, step = number // steps, number % steps
-        first = step * batch_size
+        epoch, first = number // steps, number % steps * batch_size
         place = tf.range(first, tf.minimum(first + batch_size, num_rows)) * count + index
         # The `index_shuffle` of TensorFlow has 4 rounds, which leaves epochs correlated by up to
         # 0.3, and it uses few bits of each word of the seed: hashed words make the best of them.
-        words = tf.random.stateless_uniform([3], _fold(seed, ORDER, epoch), None, None, tf.int64)
+        words = tf.random.stateless_uniform([3], tf.stack([word, epoch]), None, None, tf.int64)
         row = tf.raw_ops.RandomIndexShuffle(
             index=place, seed=words, max_index=tf.constant(len(users) - 1, tf.int64), rounds=16
         )
-        return tf.stack([epoch, step]), tf.gather(users, row), tf.gather(positives, row)
+        return number, tf.gather(users, row), tf.gather(positives, row)
 
     return read_rows
 
@@ -141,25 +142,25 @@ def _candidate_drawer(interactions, proposal, seed, shard_index, device):
     with tf.device(device or "/cpu:0"):
         columns = [(0.0, proposal.uniform), *((power, 1) for power in proposal.popularity)]
         samplers = [
-            (stream, ComplementSampler(interactions, power), width)
+            (_word(seed, stream, shard_index), ComplementSampler(interactions, power), width)
             for stream, (power, width) in enumerate(columns)
             if width
         ]
+    first_row = _word(seed, STEP, shard_index) % 2**30
 
-    def draw_candidates(position, users, positives):
-        epoch, step = tf.unstack(position)
+    def draw_candidates(number, users, positives):
         candidates = [
-            sampler.draw(users, width, _fold(seed, stream, epoch, step, shard_index))
-            for stream, sampler, width in samplers
+            sampler.draw(users, width, tf.stack([word, number]))
+            for word, sampler, width in samplers
         ]
         # One seed per row, not one per batch: every tensor of a batch can be cut along its rows.
-        word = tf.cast(_fold(seed, STEP, epoch, step, shard_index)[0] & 0x7FFFFFFF, tf.int32)
-        rows = tf.range(tf.size(users))
+        rows = tf.range(first_row, first_row + tf.size(users))
+        numbers = tf.fill(tf.shape(rows), tf.cast(number % 2**31, tf.int32))
         return {
             "users": users,
             "positives": positives,
             "candidates": tf.concat(candidates, axis=1),
-            "seeds": tf.stack([tf.fill(tf.shape(rows), word), rows], axis=1),
+            "seeds": tf.stack([numbers, rows], axis=1),
         }
 
     return _on(device, draw_candidates)
@@ -175,12 +176,14 @@ def _on(device: str | None, function):
     return placed
 
 
-def _fold(seed: int, stream: int, *data) -> tf.Tensor:
-    """Returns an int64 [2] seed, another one for each position of each stream."""
-    key = tf.constant([seed, stream], tf.int64)
-    for one in data:
-        key = tf.random.experimental.stateless_fold_in(key, tf.cast(one, tf.int64))
-    return key
+def _word(*numbers: int) -> int:
+    """Hashes seed, stream and shard to 63 bits: one word of a random stream's seed."""
+    return int(
+        np.random.SeedSequence([number % 2**64 for number in numbers]).generate_state(1, np.uint64)[
+            0
+        ]
+        >> np.uint64(1)
+    )
 
 
 def _check_arguments(interactions, batch_size, shard, placement, model, device) -> None:
