@@ -114,7 +114,7 @@ def main(directory, kill, count):
     if kill == "replace":
         kill_at_replace(int(count))
     model = build_model()
-    search = build_search(max_epochs=5, directory=f"{directory}/run", resume=True)
+    search = build_search(max_epochs=3, directory=f"{directory}/run", resume=True)
     run(model, search, callbacks=callbacks)
     np.savez(f"{directory}/final.npz", *tables(model))
 

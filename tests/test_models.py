@@ -90,6 +90,17 @@ def test_gradients_hold_users_positives_and_picked_rows_only(build_sampler):
     assert sorted(items.indices.numpy()) == sorted(expected)
 
 
+def test_step_computes_nothing_as_large_as_a_table():
+    model = build_model(three(), l2=0.1)
+    batch = {name: tf.constant(ids) for name, ids in BATCH.items()}
+    batch["candidates"] = tf.pad(batch["candidates"], [[0, 0], [0, 1]])
+    graph = tf.function(model.train_step).get_concrete_function(batch).graph
+    outputs = [tensor for operation in graph.get_operations() for tensor in operation.outputs]
+    assert len(outputs) > 100
+    large = {(NUM_USERS, 4), (NUM_ITEMS, 4)}
+    assert [one for one in outputs if one.shape.rank and tuple(one.shape) in large] == []
+
+
 def test_step_leaves_rows_outside_the_batch_alone():
     model = build_model(three(), l2=0.1)
     before = tables(model)
