@@ -22,7 +22,7 @@ class Arm:
     Attributes:
         name: Unique name; a corner is called like its sampler.
         weights: The arm's point of the simplex, one weight per sampler.
-        cost: Candidate look-ups per positive; the cheaper of two tied arms wins.
+        cost: Item look-ups per positive; the cheaper of two tied arms wins.
         curve: (epoch, metric) pairs, epochs counted from 1.
         epochs: How many epochs the arm has trained.
         examples: How many positives it has trained on.
@@ -182,7 +182,7 @@ def _arm(samplers: Sequence, blend: Mapping[str, float]) -> Arm:
         )
     used = {one.name: weight for one, weight in zip(samplers, weights, strict=True) if weight > 0}
     parts = [f"{used[name]:g}-{name}" for name in sorted(used)]
-    cost = sum(one.proposal.num_columns for one in samplers if one.name in used)
+    cost = sum(one.cost for one in samplers if one.name in used)
     return Arm(next(iter(used)) if len(used) == 1 else "+".join(parts), weights, cost)
 
 

@@ -94,15 +94,13 @@ class Run:
 
     def load_model(self):
         """Loads the trained model."""
-        import keras
-
-        import tf_autosample.models  # noqa: F401  registers the classes of the file
+        from tf_autosample.models import load_model
 
         if not self.file("model.keras").exists():
             raise ValueError(
                 f"{self.path} must hold a finished run. Finish it with `train ... --resume`."
             )
-        return keras.saving.load_model(self.file("model.keras"))
+        return load_model(self.file("model.keras"))
 
     def file(self, name: str) -> Path:
         """Path of a file of the run."""

@@ -228,7 +228,8 @@ class RetrievalModel(keras.Model):
                 "`steps_per_epoch` must be left out: an epoch shows every interaction once. "
                 f"Received: steps_per_epoch={kwargs['steps_per_epoch']!r}."
             )
-        self.batches, self.fit_callbacks = batches, list(callbacks or [])
+        self.fit_callbacks = keras.tree.flatten(callbacks) if callbacks else []
+        self.batches = batches
         self.adapt(batches.interactions)
         if not any(getattr(one, "steers_epochs", False) for one in self.fit_callbacks):
             callbacks = [_EpochStart(), *self.fit_callbacks]

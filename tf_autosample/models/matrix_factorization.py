@@ -35,8 +35,8 @@ class MatrixFactorization(RetrievalModel):
     ):
         super().__init__(num_users, num_items, sampler, **kwargs)
         self.dim, self.seed = dim, seed
-        self.users = EmbeddingTable(num_users, dim, seed=seed, name="users")
-        self.items = EmbeddingTable(num_items, dim, seed=seed + 1, name="items")
+        self.users = EmbeddingTable(num_users, dim, seed=2 * seed, name="users")
+        self.items = EmbeddingTable(num_items, dim, seed=2 * seed + 1, name="items")
         self.complete(num_layers=0, dim=dim)
 
     def encode(self) -> Encoders:

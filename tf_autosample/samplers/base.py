@@ -151,6 +151,11 @@ class NegativeSampler(keras.layers.Layer):
     def proposal(self) -> Proposal:
         return Proposal(uniform=1)
 
+    @property
+    def cost(self) -> int:
+        """Item look-ups per positive; `AutoSample` prefers the cheaper of two that tie."""
+        return self.proposal.num_columns
+
     def pick(self, pool: CandidatePool):
         """Returns int32 [B], or [B, P] if `num_picks` is above 1: items outside the history."""
         raise NotImplementedError(f"{type(self).__name__} must define `pick(pool)`.")

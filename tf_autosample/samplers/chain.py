@@ -75,6 +75,10 @@ class ChainSampler(NegativeSampler):
         self.power, self.seed = float(power), seed
         self.num_steps, self.num_neighbors = num_steps, num_neighbors
 
+    @property
+    def cost(self) -> int:
+        return 1 + self.num_steps
+
     def create_state(self, size: ModelSize) -> None:
         def add(name, shape, initializer, dtype="int32"):
             return self.add_weight(

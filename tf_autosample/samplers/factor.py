@@ -47,6 +47,10 @@ class FactorSampler(NegativeSampler):
     def proposal(self) -> Proposal:
         return Proposal(uniform=1)
 
+    @property
+    def cost(self) -> int:
+        return NUM_DRAWS
+
     def create_state(self, size: ModelSize) -> None:
         dim = size.final_dim or size.dim
         self.orderings = self.add_weight(

@@ -21,6 +21,10 @@ class SharedSampler(NegativeSampler):
         super().__init__(**kwargs)
         self.supports_jit = False  # XLA has no histories of different lengths
 
+    @property
+    def cost(self) -> int:
+        return 1  # a row's own positive: what all rows share is no look-up of one row
+
     def share(self, pool: CandidatePool):
         """Returns the negatives of all rows.
 

@@ -97,6 +97,10 @@ class MemorySampler(CandidateSampler):
         self.memory_size = memory_size
         self.num_warm_up_epochs, self.num_snapshots = num_warm_up_epochs, num_snapshots
 
+    @property
+    def cost(self) -> int:
+        return self.memory_size + self.num_candidates
+
     def create_state(self, size: ModelSize) -> None:
         empty = keras.initializers.Constant(-1)
         shape = (self.num_snapshots, size.final_dim or size.dim)

@@ -133,6 +133,10 @@ class ResamplingSampler(NegativeSampler):
         self._uniform: ComplementSampler | None = None
         self._is_seen: SeenPairs | None = None
 
+    @property
+    def cost(self) -> int:
+        return self.num_negatives
+
     def create_state(self, size: ModelSize) -> None:
         self.pools = self.add_weight(
             shape=(size.num_users, self.pool_size),

@@ -5,30 +5,20 @@ import json
 import logging
 import os
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
-import numpy as np
 
+from tf_autosample.callback.checks import check_fit, data_checksum
 from tf_autosample.evaluation import DivergedError, evaluate
-from tf_autosample.interactions import DataError, Interactions
+from tf_autosample.interactions import Interactions
 from tf_autosample.metrics import METRICS
 from tf_autosample.record import SearchRecord
 from tf_autosample.search import Arm, RaceSearch, all_arms, choose, measured_epochs, paired_t
 from tf_autosample.snapshots import Snapshots, read_variables, write_variables
 
 log = logging.getLogger(__name__)
-
-# These take the epochs of `fit` for those of one training run.
-SCHEDULE = "Give the optimizer a schedule: it counts the steps of each arm."
-CUTTING_ACROSS = {
-    keras.callbacks.EarlyStopping: "Each arm has its own patience: AutoSample(..., patience=12).",
-    keras.callbacks.ReduceLROnPlateau: SCHEDULE,
-    keras.callbacks.LearningRateScheduler: SCHEDULE,
-    keras.callbacks.BackupAndRestore: "Pass `directory` and `resume` to `AutoSample`.",
-}
 
 
 class AutoSample(keras.callbacks.Callback):
@@ -116,7 +106,7 @@ class AutoSample(keras.callbacks.Callback):
         return None if self.record is None else self.record.winner
 
     def on_train_begin(self, logs=None):
-        self._check_fit()
+        check_fit(self.model, self, self.validation)
         self.model.optimizer.build(self.model.trainable_variables)
         self._measured = measured_epochs(self.max_epochs)
         self._loaded: str | None = None
@@ -193,29 +183,6 @@ class AutoSample(keras.callbacks.Callback):
     def _variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]
 
-    def _check_fit(self):
-        # Looked up here and not in `batches`, which an earlier `fit` may have left behind.
-        if self not in getattr(self.model, "fit_callbacks", ()):
-            raise TypeError(
-                "`AutoSample` steers the batches: call fit(training_batches(...), "
-                "callbacks=[AutoSample(...)]) on a `RetrievalModel`. Received: a "
-                f"{type(self.model).__name__} and other batches."
-            )
-        for one in self.model.fit_callbacks:
-            for kind, instead in CUTTING_ACROSS.items():
-                if isinstance(one, kind):
-                    raise ValueError(
-                        f"`{kind.__name__}` must be left out beside `AutoSample`: it would cut "
-                        f"across the arms. {instead}"
-                    )
-        training = self.model.batches.interactions
-        overlap = training.union(self.validation).num_duplicates
-        if overlap:
-            raise DataError(
-                "`validation` must not hold training pairs. "
-                f"Received: {overlap} of its {len(self.validation)} pairs are in the batches too."
-            )
-
     def _settings(self) -> dict:
         strategy = {"name": type(self.strategy).__name__, **dataclasses.asdict(self.strategy)}
         settings = {
@@ -224,17 +191,9 @@ class AutoSample(keras.callbacks.Callback):
             "max_epochs": self.max_epochs,
             "patience": self.patience,
             "samplers": self.model.sampler.names,
-            "data_checksum": self._data_checksum(),
+            "data_checksum": data_checksum(self.model.batches, self.validation),
         }
         return json.loads(json.dumps(settings))  # as they will be read: a tuple becomes a list
-
-    def _data_checksum(self) -> int:
-        """Sums up validation and first batch: another data set, seed or batch size shows."""
-        self.model.batches.seek(0)
-        first = next(iter(self.model.batches))
-        shown = [first[name] for name in ("users", "positives", "candidates")]
-        arrays = [self.validation.users, self.validation.items, *shown]
-        return zlib.crc32(b"".join(np.asarray(array).tobytes() for array in arrays))
 
     def _restore(self) -> bool:
         """Goes on from `search.json`. Returns whether there was one."""

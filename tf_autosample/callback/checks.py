@@ -1,0 +1,56 @@
+"""What `AutoSample` checks before a search begins or goes on."""
+
+import zlib
+
+import keras
+import numpy as np
+
+from tf_autosample.interactions import DataError, Interactions
+
+# These take the epochs of `fit` for those of one training run.
+SCHEDULE = "Give the optimizer a schedule: it counts the steps of each arm."
+CUTTING_ACROSS = {
+    keras.callbacks.EarlyStopping: "Each arm has its own patience: AutoSample(..., patience=12).",
+    keras.callbacks.ReduceLROnPlateau: SCHEDULE,
+    keras.callbacks.LearningRateScheduler: SCHEDULE,
+    keras.callbacks.BackupAndRestore: "Pass `directory` and `resume` to `AutoSample`.",
+}
+
+
+def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: Interactions):
+    """Refuses a `fit` in which the search would not work.
+
+    Raises:
+        TypeError: If the search cannot steer the batches.
+        ValueError: If another callback takes the epochs of `fit` for those of one training.
+        DataError: If validation holds training pairs.
+    """
+    # Looked up here and not in `batches`, which an earlier `fit` may have left behind.
+    if search not in getattr(model, "fit_callbacks", ()):
+        raise TypeError(
+            "`AutoSample` steers the batches: call fit(training_batches(...), "
+            "callbacks=[AutoSample(...)]) on a `RetrievalModel`. Received: a "
+            f"{type(model).__name__} and other batches."
+        )
+    for one in model.fit_callbacks:
+        for kind, instead in CUTTING_ACROSS.items():
+            if isinstance(one, kind):
+                raise ValueError(
+                    f"`{kind.__name__}` must be left out beside `AutoSample`: it would cut "
+                    f"across the arms. {instead}"
+                )
+    overlap = model.batches.interactions.union(validation).num_duplicates
+    if overlap:
+        raise DataError(
+            "`validation` must not hold training pairs. "
+            f"Received: {overlap} of its {len(validation)} pairs are in the batches too."
+        )
+
+
+def data_checksum(batches, validation: Interactions) -> int:
+    """Sums up validation and first batch: another data set, seed or batch size shows."""
+    batches.seek(0)
+    first = next(iter(batches))
+    shown = [first[name] for name in ("users", "positives", "candidates")]
+    arrays = [validation.users, validation.items, *shown]
+    return zlib.crc32(b"".join(np.asarray(array).tobytes() for array in arrays))
