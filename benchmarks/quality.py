@@ -105,9 +105,8 @@ def measure(name: str, data: PreparedData, settings: TrainingSettings) -> dict:
 
 def print_table(rows: list[dict], names: list[str]) -> None:
     """Prints means and standard deviations over seeds, as Markdown."""
-    print(
-        "| sampler | seeds | recall@20 | NDCG@20 | best epochs | seconds |\n|---|---|---|---|---|---|"
-    )
+    print("| sampler | seeds | recall@20 | NDCG@20 | best epochs | seconds |")
+    print("|---|---|---|---|---|---|")
     for name in names:
         found = [row for row in rows if row["name"] == name]
         if not found:
