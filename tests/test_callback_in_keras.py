@@ -35,13 +35,14 @@ def beside(tmp_path_factory):
     last = keras.callbacks.ModelCheckpoint(folder / "last.keras")
     log = keras.callbacks.CSVLogger(folder / "log.csv")
     with contextlib.redirect_stdout(printed):
-        run(model, search, callbacks=[checkpoint, last, log], batches=batches, verbose=2)
+        logged = run(model, search, callbacks=[checkpoint, last, log], batches=batches, verbose=2)
     entries, after_search = model.entries, tables(model)
     model.fit(batches, epochs=2, verbose=0)
     return SimpleNamespace(
         folder=folder,
         model=model,
         search=search,
+        history=logged.history,
         printed=printed.getvalue(),
         entries=entries,
         after_search=after_search,
@@ -75,7 +76,7 @@ def test_model_checkpoint_keeps_the_best_epoch_of_all_arms(beside):
     model.optimizer.build(model.trainable_variables)  # the file holds its slots too
     model.load_weights(beside.folder / "best.weights.h5")
     found = evaluate(model, VALIDATION, seen=TRAIN, k=20).metrics["ndcg@20"]
-    assert found == beside.search.record.leader.best
+    assert found == max(beside.history["val_ndcg@20"])
 
 
 def test_model_checkpoint_of_the_last_epoch_is_the_winner(beside):
@@ -87,12 +88,17 @@ def test_model_checkpoint_of_the_last_epoch_is_the_winner(beside):
     assert model.sampler.weights_by_name[beside.search.winner] == 1.0
 
 
-def test_csv_logger_writes_the_curves(beside):
-    rows = csv.DictReader((beside.folder / "log.csv").read_text().splitlines())
-    curves = {arm.name: [] for arm in beside.search.record.arms}
+def test_csv_logger_writes_the_curves_and_then_the_winner(beside):
+    *rows, last = csv.DictReader((beside.folder / "log.csv").read_text().splitlines())
+    arms = beside.search.record.arms
+    written = {arm.name: [] for arm in arms}
     for row in rows:
-        curves[[*curves][int(float(row["arm"]))]].append(float(row["val_ndcg@20"]))
-    assert curves == {arm.name: [v for _, v in arm.curve] for arm in beside.search.record.arms}
+        written[arms[int(float(row["arm"]))].name].append(float(row["val_ndcg@20"]))
+    curves = {arm.name: [value for _, value in arm.curve] for arm in arms}
+    trained_last = next(arm.name for arm in arms if written[arm.name] != curves[arm.name])
+    assert written == {**curves, trained_last: curves[trained_last][:-1]}
+    winner = beside.search.record.arm(beside.search.winner)
+    assert (arms[int(float(last["arm"]))], float(last["val_ndcg@20"])) == (winner, winner.best)
 
 
 def test_progress_bar_shows_the_metric(capsys):

@@ -134,12 +134,11 @@ class AutoSample(keras.callbacks.Callback):
             arm = self.record.arm(self._loaded)
             self._end_epoch(arm)
             value = arm.curve[-1][1] if arm.curve else float("nan")
-        else:  # resumed at its end
+        if self.record.winner is not None:  # logs and a `ModelCheckpoint` show the winner
+            self._load_winner()
+            self.model.stop_training = True
             arm = self.record.arm(self.record.winner)
             value = arm.best
-        if self.record.winner is not None:
-            self._load_winner()  # now, so that a `ModelCheckpoint` does not keep another arm
-            self.model.stop_training = True
         arms = self.record.arms
         if logs is not None:
             logs[self.metric] = value
