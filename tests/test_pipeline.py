@@ -6,7 +6,8 @@ import tensorflow as tf
 from scipy import stats
 
 from tf_autosample.interactions import Interactions
-from tf_autosample.pipeline import Proposal, training_batches
+from tf_autosample.pipeline import training_batches
+from tf_autosample.proposals import Proposal
 
 NUM_USERS, NUM_ITEMS = 20, 50
 MIXED = Proposal(uniform=3, popularity=(-0.5, 0.75))
@@ -40,7 +41,7 @@ def rows(batches, epoch=0) -> list[tuple[int, int]]:
 def assert_same(first, second):
     assert len(first) == len(second)
     for one, other in zip(first, second, strict=True):
-        assert one.keys() == other.keys() == {"users", "positives", "candidates"}
+        assert one.keys() == other.keys() == {"users", "positives", "candidates", "seeds"}
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
 
@@ -52,12 +53,13 @@ def all_differ(batches, name) -> bool:
     )
 
 
-def test_batch_holds_int32_users_positives_and_candidates():
+def test_batch_holds_int32_users_positives_candidates_and_seeds():
     batch = next(iter(training_batches(TRAIN, 64, MIXED, seed=1)))
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
         "users": (64,),
         "positives": (64,),
         "candidates": (64, 5),
+        "seeds": (64, 2),
     }
     assert {value.dtype for value in batch.values()} == {tf.int32}
 
@@ -125,12 +127,12 @@ def test_batch_depends_on_seed_epoch_and_step_only():
         assert_same(one_pass(second, epoch), expected[epoch])
 
 
-def test_other_epochs_seeds_and_steps_show_other_rows_and_candidates():
+def test_other_epochs_seeds_and_steps_have_other_rows_candidates_and_seeds():
     batches = training_batches(TRAIN, 64, 4, seed=1)
     passes = [one_pass(batches, epoch)[:4] for epoch in (0, 1, 2, 1000)]
     for seed in (2, 257, 1 + 2**32, -1):
         passes.append(one_pass(training_batches(TRAIN, 64, 4, seed=seed))[:4])
-    for name in ("users", "candidates"):
+    for name in ("users", "candidates", "seeds"):
         assert all_differ(itertools.chain(*passes), name)
 
 
@@ -158,6 +160,28 @@ def test_orders_of_successive_epochs_are_uncorrelated():
     found += [np.corrcoef(one[1:], one[:-1])[0, 1] for one in row_of.values()]
     # The standard error of a correlation of independent orders is count^-0.5.
     assert np.abs(found).max() < 5 * count**-0.5
+
+
+def test_columns_do_not_depend_on_what_stands_beside_them():
+    narrow, wide, popular = (
+        one_pass(training_batches(TRAIN, 64, proposal, seed=1), 2)
+        for proposal in (Proposal(8, (0.75,)), Proposal(33, (-0.5, 0.75)), Proposal(0, (0.75,)))
+    )
+    for one, other, last in zip(narrow, wide, popular, strict=True):
+        np.testing.assert_array_equal(one["candidates"][:, :8], other["candidates"][:, :8])
+        np.testing.assert_array_equal(one["candidates"][:, 8:], other["candidates"][:, 34:])
+        np.testing.assert_array_equal(one["candidates"][:, 8:], last["candidates"])
+        for name in ("users", "positives", "seeds"):
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_columns_of_different_powers_are_drawn_apart():
+    # Where all items are equally popular, every power draws alike.
+    log = Interactions(np.arange(50), np.arange(50), 50, 50)
+    powers = (-0.5, 0.0, 0.5, 1.0)
+    (batch,) = one_pass(training_batches(log, 50, Proposal(1, powers), seed=1))
+    columns = [{"column": column} for column in batch["candidates"].T]
+    assert all_differ(columns, "column")
 
 
 @pytest.mark.parametrize("step", [0, 1, 3, 4])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tf_autosample.interactions import DataError, Interactions
-from tf_autosample.pipeline import Proposal, training_batches
+from tf_autosample.pipeline import training_batches
+from tf_autosample.proposals import Proposal
 
 TRAIN = Interactions(np.repeat(np.arange(20), 15), np.tile(np.arange(15), 20), 20, 50)
 
@@ -33,10 +34,11 @@ def test_bad_argument_is_refused(argument, match):
 
 
 @pytest.mark.parametrize(
-    "columns", [(0, ()), (-1, (0.5, 0.5)), (1, (float("nan"),)), (1, (float("inf"),))]
+    "columns",
+    [(0, ()), (-1, (0.5, 1.0)), (1, (float("nan"),)), (1, (float("inf"),)), (1, (1, 1.0))],
 )
-def test_proposal_without_columns_or_with_infinite_powers_is_refused(columns):
-    with pytest.raises(ValueError, match="at least one column, and finite powers"):
+def test_proposal_without_columns_or_with_infinite_or_equal_powers_is_refused(columns):
+    with pytest.raises(ValueError, match="at least one column, and finite powers that differ"):
         Proposal(*columns)
 
 

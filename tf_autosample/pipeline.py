@@ -13,8 +13,9 @@ import tensorflow as tf
 from tf_autosample.interactions import DataError, Interactions
 from tf_autosample.proposals import ComplementSampler, Proposal
 
-# Random streams of the row order and of the seeds; candidate columns use 0, 1, 2 ...
-ORDER, STEP = -1, -2
+# Random streams. A popularity column has that of its power, whatever columns stand beside it: 1
+# and the bits of the float, which are those of a NaN where they would give one of these.
+UNIFORM, ORDER, STEP = 0, -1, -2
 
 
 class TrainingBatches:
@@ -140,10 +141,11 @@ def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
 def _candidate_drawer(interactions, proposal, seed, shard_index, device):
     """Returns what `read_rows` gives -> a batch."""
     with tf.device(device or "/cpu:0"):
-        columns = [(0.0, proposal.uniform), *((power, 1) for power in proposal.popularity)]
+        columns = [(UNIFORM, 0.0, proposal.uniform)]
+        columns += [(1 + int(np.float64(one).view("int64")), one, 1) for one in proposal.popularity]
         samplers = [
             (_word(seed, stream, shard_index), ComplementSampler(interactions, power), width)
-            for stream, (power, width) in enumerate(columns)
+            for stream, power, width in columns
             if width
         ]
     first_row = _word(seed, STEP, shard_index) % 2**30

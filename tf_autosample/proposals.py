@@ -29,9 +29,10 @@ class Proposal:
 
     def __post_init__(self):
         is_finite = all(math.isfinite(power) for power in self.popularity)
-        if self.uniform < 0 or self.num_columns < 1 or not is_finite:
+        is_distinct = len(set(self.popularity)) == len(self.popularity)
+        if self.uniform < 0 or self.num_columns < 1 or not (is_finite and is_distinct):
             raise ValueError(
-                "A `Proposal` must have at least one column, and finite powers. "
+                "A `Proposal` must have at least one column, and finite powers that differ. "
                 f"Received: uniform={self.uniform!r}, popularity={self.popularity!r}."
             )
 
