@@ -6,7 +6,16 @@ import pytest
 import scipy.stats
 from small_search import TRAIN, VALIDATION, build_batches, build_model, build_search, tables
 
-from tf_autosample import MatrixFactorization, evaluate
+from tf_autosample import (
+    DynamicSampler,
+    MatrixFactorization,
+    MemorySampler,
+    PopularitySampler,
+    RaceSearch,
+    ResamplingSampler,
+    UniformSampler,
+    evaluate,
+)
 
 STEPS = 3
 
@@ -196,3 +205,28 @@ def test_arm_trains_as_it_would_alone(searched, name, weights):
     places = searched.epochs[name]
     model.fit(build_batches(model), epochs=len(places), verbose=0)
     assert_same(values(model), searched.ends[places[-1]])
+
+
+RACERS = {
+    "uniform": lambda: UniformSampler(),
+    "popularity": lambda: PopularitySampler(0.75),
+    "adasir": lambda: ResamplingSampler(1, 10, 20),
+    "srns": lambda: MemorySampler(memory_size=3, num_candidates=6),
+}
+
+
+def ends_of(samplers):
+    """What two epochs of each arm lead to: user and item vectors, and curve."""
+    model, watch = build_model(samplers, eager=True), Watch()
+    search = build_search(strategy=RaceSearch(), max_epochs=2)
+    model.fit(build_batches(model), epochs=100, callbacks=[watch, search], verbose=0)
+    return list(zip(watch.tables[1::2], search.record.arms, strict=True))
+
+
+def test_sampler_ends_alone_where_its_arm_ends_in_a_race_that_needs_more_candidates():
+    others = [PopularitySampler(-0.5), DynamicSampler(33)]
+    *raced, _, _ = ends_of([*(build() for build in RACERS.values()), *others])
+    for build, (vectors, arm) in zip(RACERS.values(), raced, strict=True):
+        ((alone, lone_arm),) = ends_of([build()])
+        assert_same(alone, vectors)
+        assert (lone_arm.name, lone_arm.curve) == (arm.name, arm.curve)
