@@ -1,6 +1,5 @@
 """A small model with known vectors, and pools over it, for samplers that keep state."""
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -77,39 +76,6 @@ class Bench:
         )
 
 
-def check_contract(build, width):
-    """Asserts what every sampler promises; `width` is P, or None for one item per row."""
-    sampler = build()
-    bench, users = Bench(sampler), np.arange(NUM_USERS).repeat(5)
-    bench.model.sampler.refresh(bench.model, 0)
-    start = [one.numpy() for one in sampler.variables]
-    eager = sampler.pick(bench.pool(users))
-    assert eager.shape == ((60,) if width is None else (60, width)) and eager.dtype == tf.int32
-    seen = set(zip(bench.log.users.tolist(), bench.log.items.tolist(), strict=True))
-    picked = np.reshape(eager, (60, -1)).tolist()
-    pairs = {(user, item) for user, row in zip(users.tolist(), picked, strict=True) for item in row}
-    assert not pairs & seen and all(0 <= item < NUM_ITEMS for _, item in pairs)
-
-    def restart():
-        for variable, value in zip(sampler.variables, start, strict=True):
-            variable.assign(value)
-
-    restart()
-    np.testing.assert_array_equal(sampler.pick(bench.pool(users)), eager)
-    restart()
-    batch = bench.batch(users)
-    graph = tf.function(lambda batch: sampler.pick(bench.pool_of(batch)))
-    tensors = {name: tf.constant(one) for name, one in batch.items()}
-    np.testing.assert_array_equal(graph(tensors), eager)
-    restart()
-    dataset = tf.data.Dataset.from_tensors(batch).map(lambda one: sampler.pick(bench.pool_of(one)))
-    np.testing.assert_array_equal(next(iter(dataset)), eager)
-    restart()
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(sampler))
-    assert type(copy) is type(sampler) and copy.get_config() == sampler.get_config()
-    assert copy.name == sampler.name and copy.proposal == sampler.proposal
-
-
 def fitted(sampler, epochs=3, log=None):
     """A model trained on the small log with two batches an epoch, and its losses."""
     log = log or small_log()
@@ -118,24 +84,3 @@ def fitted(sampler, epochs=3, log=None):
     batches = training_batches(log, 48, model.sampler.proposal, seed=5)
     history = model.fit(batches, epochs=epochs, verbose=0)
     return model, history.history["loss"]
-
-
-def check_training(build, path):
-    """Asserts that `fit` learns, repeats itself, and is saved with the sampler's state."""
-    model, losses = fitted(build())
-    assert np.isfinite(losses).all() and losses[-1] < losses[0]
-    again, _ = fitted(build())
-    for one, other in zip(model.variables, again.variables, strict=True):
-        np.testing.assert_array_equal(one, other)
-    model.save(path)
-    loaded = keras.saving.load_model(path)
-    (sampler,), (copy,) = model.sampler.samplers, loaded.sampler.samplers
-    assert [one.path for one in copy.variables] == [one.path for one in sampler.variables]
-    for one, other in zip(sampler.variables, copy.variables, strict=True):
-        assert one.dtype == other.dtype
-        np.testing.assert_array_equal(one, other)
-    bench, users = Bench(build()), np.arange(NUM_USERS)
-    loaded.adapt(bench.log)
-    expected = sampler.pick(bench.pool(users, model=model))
-    np.testing.assert_array_equal(copy.pick(bench.pool(users, model=loaded)), expected)
-    return model

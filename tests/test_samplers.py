@@ -2,12 +2,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from contract import DIM, LAYERS, SAMPLERS, Bench, formed
+from contract import (
+    DIM,
+    DRAWING,
+    NUM_ITEMS,
+    PAIRS,
+    ROAMING,
+    SAMPLERS,
+    Bench,
+    decided,
+    picked_by,
+)
 
 from tf_autosample.mixture import SamplerMixture
-from tf_autosample.models import MatrixFactorization
-from tf_autosample.optimizers import LazyAdam
-from tf_autosample.pipeline import Proposal
+from tf_autosample.proposals import Proposal
 from tf_autosample.samplers import (
     DynamicSampler,
     NegativeSampler,
@@ -15,7 +23,7 @@ from tf_autosample.samplers import (
     UniformSampler,
 )
 
-every_sampler = pytest.mark.parametrize("build", SAMPLERS.values(), ids=SAMPLERS)
+every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 
 
 def restored(sampler):
@@ -24,94 +32,151 @@ def restored(sampler):
     return keras.saving.deserialize_keras_object(config)
 
 
-@every_sampler
-def test_pick_names_a_column_of_the_proposal_per_row(build):
-    sampler, bench = build(), Bench()
-    picked = sampler.pick(bench.pool(sampler))
-    width = (len(sampler.active),) if isinstance(sampler, SamplerMixture) else ()
-    assert picked.shape == (6, *width) and picked.dtype == tf.int32
-    powers = bench.proposal.popularity
-    allowed = [*range(sampler.proposal.uniform)]
-    allowed += [40 + powers.index(power) for power in sampler.proposal.popularity]
-    assert set(picked.numpy().ravel()) <= set(allowed)
+def outcome(bench, build, run=decided, **changes):
+    """What a new sampler decides, and the state that it is left in."""
+    sampler = bench.ready(build())
+    found = run(sampler, bench, bench.pool(sampler, **changes))
+    return [np.asarray(one) for one in [*found, *sampler.variables]]
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def width_of(sampler):
+    """The axis of the picks."""
+    if isinstance(sampler, SamplerMixture):
+        return (sum(one.num_picks for one in sampler.active),)
+    return () if sampler.num_picks == 1 else (sampler.num_picks,)
 
 
 @every_sampler
-def test_form_gives_a_negative_per_row_with_gradient_to_what_was_picked(build):
-    sampler, bench = build(), Bench()
-    picked = sampler.pick(bench.pool(sampler))
-    picked_emb = tf.gather(bench.item_emb, tf.gather(bench.candidates, picked, batch_dims=1))
-    positive_emb = tf.gather(bench.item_emb, bench.positives)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_pick_names_items_outside_the_history(name, layers):
+    bench = Bench(rows=50, layers=layers)
+    sampler = bench.ready(SAMPLERS[name]())
+    items = picked_by(sampler, bench.pool(sampler))
+    assert items.shape == (50, *width_of(sampler)) and items.dtype == tf.int32
+    rows = np.reshape(items, (50, -1)).tolist()
+    assert {item for row in rows for item in row} <= set(range(NUM_ITEMS))
+    users = bench.batch["users"].tolist()
+    pairs = {(user, item) for user, row in zip(users, rows, strict=True) for item in row}
+    assert not pairs & PAIRS
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS.keys() - ROAMING))
+def test_pick_is_in_a_column_of_the_proposal(name):
+    bench = Bench(rows=50)
+    sampler = bench.ready(SAMPLERS[name]())
+    picked = np.reshape(picked_by(sampler, bench.pool(sampler)), (50, -1))
+    columns = [*range(sampler.proposal.uniform)]
+    columns += [40 + (-0.5, 0.75, 1.0).index(power) for power in sampler.proposal.popularity]
+    for row, candidates in zip(picked.tolist(), bench.candidates, strict=True):
+        assert set(row) <= set(candidates[columns])
+
+
+def gives_items(sampler):
+    parts = sampler.active if isinstance(sampler, SamplerMixture) else [sampler]
+    return all(one.returns == "item" for one in parts)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLERS.keys() - {"in-batch", "mixed"}))
+@pytest.mark.parametrize("layers", [1, 2])
+def test_form_gives_negatives_with_gradient_to_what_was_picked(name, layers):
+    bench = Bench(layers=layers)
+    sampler = bench.ready(SAMPLERS[name]())
+    pool = bench.pool(sampler)
+    picked_emb = tf.gather(bench.item_table, picked_by(sampler, pool))
     with tf.GradientTape() as tape:
         tape.watch(picked_emb)
-        negative_emb = sampler.form(tf.convert_to_tensor(bench.user_emb), positive_emb, picked_emb)
+        negative_emb = sampler.form(pool.user_emb, pool.positive_emb, picked_emb, pool)
         total = tf.reduce_sum(negative_emb)
-    assert negative_emb.shape == (6, LAYERS, DIM) and negative_emb.dtype == tf.float32
+    count = () if sampler.is_single else (sampler.num_picks,)
+    assert negative_emb.shape == (6, *count, layers, DIM) and negative_emb.dtype == tf.float32
     gradient = tape.gradient(total, picked_emb).numpy()
-    # Each negative is a weighted mean of what was picked, so the weights are its gradient.
-    np.testing.assert_allclose(gradient.reshape(6, -1, LAYERS, DIM).sum(axis=1), 1, rtol=1e-6)
+    assert np.isfinite(gradient).all() and (np.abs(gradient).reshape(6, -1).max(axis=1) > 0).all()
+    if gives_items(sampler):
+        # Each negative is a weighted mean of what was picked, so the weights are its gradient.
+        weights = gradient.reshape(6, *(count or (-1,)), layers, DIM)
+        weights = weights if count else weights.sum(axis=1)
+        np.testing.assert_allclose(weights, 1, rtol=1e-6)
 
 
 @every_sampler
-def test_pick_carries_no_gradient_and_reads_no_more_than_its_columns(build):
-    sampler, bench = build(), Bench()
-    user_emb = tf.constant(bench.user_emb)
+def test_decision_carries_no_gradient_and_reads_no_more_than_its_columns(name):
+    bench = Bench()
+    sampler, user_emb = bench.ready(SAMPLERS[name]()), tf.constant(bench.user_emb)
     with tf.GradientTape() as tape:
         tape.watch(user_emb)
         pool = bench.pool(sampler, user_emb=user_emb)
-        picked = sampler.pick(pool)
+        picked_by(sampler, pool)
         total = tf.reduce_sum(pool.scores) + tf.reduce_sum(pool.positive_scores)
+        weights = sampler.weigh(pool)
+        total += 0.0 if weights is None else tf.reduce_sum(weights[:, 0])
     assert tape.gradient(total, user_emb) is None
     others = bench.candidates.copy()
-    others[:, sampler.proposal.uniform :] = 0
-    np.testing.assert_array_equal(sampler.pick(bench.pool(sampler, others)), picked)
+    columns = [40 + (-0.5, 0.75, 1.0).index(power) for power in sampler.proposal.popularity]
+    unread = np.setdiff1d(np.arange(43), [*range(sampler.proposal.uniform), *columns])
+    others[:, unread] = 0
+    assert_same(outcome(bench, SAMPLERS[name], candidates=others), outcome(bench, SAMPLERS[name]))
 
 
 @every_sampler
-def test_config_brings_the_sampler_back(build):
-    sampler, bench = build(), Bench()
+def test_decision_depends_on_the_seeds_of_the_batch_only_where_the_sampler_draws(name):
+    bench = Bench(rows=50)
+    first, again = (outcome(bench, SAMPLERS[name]) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    other = outcome(bench, SAMPLERS[name], seeds=bench.batch["seeds"] + [1, 0])
+    differs = any((one != two).any() for one, two in zip(first, other, strict=True))
+    assert differs == (name in DRAWING)
+
+
+@every_sampler
+def test_config_brings_the_sampler_back(name):
+    sampler, bench = SAMPLERS[name](), Bench()
     copy = restored(sampler)
     assert type(copy) is type(sampler) and copy.get_config() == sampler.get_config()
     assert copy.proposal == sampler.proposal and copy.name == sampler.name
-    np.testing.assert_array_equal(formed(copy, bench), formed(sampler, bench))
+    assert_same(outcome(bench, lambda: copy), outcome(bench, lambda: sampler))
 
 
 @every_sampler
-def test_sampler_picks_the_same_in_a_graph_and_in_a_dataset(build):
-    sampler, bench = build(), Bench()
-    expected = sampler.pick(bench.pool(sampler))
+def test_sampler_decides_the_same_in_a_graph_and_in_a_dataset(name):
+    bench = Bench()
+    expected = outcome(bench, SAMPLERS[name])
 
-    def pick(candidates):
-        return sampler.pick(bench.pool(sampler, candidates))
+    def in_graph(sampler, bench, pool):
+        return tf.function(lambda: decided(sampler, bench, bench.pool(sampler)))()
 
-    dataset = tf.data.Dataset.from_tensors(bench.candidates).map(pick)
-    np.testing.assert_array_equal(tf.function(pick)(tf.constant(bench.candidates)), expected)
-    np.testing.assert_array_equal(next(iter(dataset)), expected)
+    def in_dataset(sampler, bench, pool):
+        dataset = tf.data.Dataset.from_tensors(bench.batch)
+        decide = dataset.map(
+            lambda batch: tuple(decided(sampler, bench, bench.pool(sampler, **batch)))
+        )
+        return next(iter(decide))
+
+    assert_same(outcome(bench, SAMPLERS[name], in_graph), expected)
+    assert_same(outcome(bench, SAMPLERS[name], in_dataset), expected)
 
 
-@every_sampler
-def test_training_steps_with_the_sampler_lower_the_loss(build):
-    users, items = np.divmod(np.arange(50, dtype="int32"), 5)  # all choose the first 5 of 60
-    model = MatrixFactorization(10, 60, build(), dim=4)
-    model.compile(LazyAdam(0.2))
-    shape = (50, model.sampler.proposal.num_columns)
-    candidates = np.random.default_rng(0).integers(5, 60, shape).astype("int32")
-    batch = {"users": users, "positives": items, "candidates": candidates}
-    step = tf.function(model.train_step)
-    losses = []
-    for _ in range(20):
-        model.reset_metrics()
-        losses.append(float(step(batch)["loss"]))
-    assert losses[0] > 0.6 and losses[-1] < 0.2  # log 2 and more before the first step
+def test_cost_is_the_look_ups_per_positive():
+    # SRNS looks at 3 + 6 items, MCNS at the start and 3 steps, AOBPR at 8 draws.
+    costs = {"uniform": 1, "uniform3": 3, "popularity": 1, "dns8": 8, "dns2of5": 5, "ahns": 5}
+    costs |= {"mixgcf": 5, "dins": 5, "dens": 5, "ans": 5, "softmax-v": 6, "adasir": 3}
+    costs |= {"aobpr": 8, "srns": 9, "mcns": 4, "in-batch": 1, "mixed": 1}
+    assert {name: SAMPLERS[name]().cost for name in costs} == costs
 
 
 @pytest.mark.parametrize("count", [1, 8, 32])
 def test_dynamic_picks_the_highest_of_its_first_columns(count):
     bench = Bench(rows=50)
     picked = DynamicSampler(count).pick(bench.pool(DynamicSampler(32)))
-    expected = [max(range(count), key=row.__getitem__) for row in bench.scores().tolist()]
-    np.testing.assert_array_equal(picked, expected)
-    assert count < 32 or max(expected) >= 8  # else the test would not tell 8 from 32
+    best = [max(range(count), key=row.__getitem__) for row in bench.scores().tolist()]
+    np.testing.assert_array_equal(picked, bench.candidates[np.arange(50), best])
+    assert count < 32 or max(best) >= 8  # else the test would not tell 8 from 32
 
 
 def test_dynamic_samplers_share_one_pool_and_more_candidates_are_harder():
@@ -119,16 +184,19 @@ def test_dynamic_samplers_share_one_pool_and_more_candidates_are_harder():
     pool = bench.pool(DynamicSampler(32))
     picks = [DynamicSampler(count).pick(pool).numpy() for count in (1, 2, 8, 32)]
     assert bench.encoded == 1
-    means = [bench.scores()[np.arange(50), picked].mean() for picked in picks]
+    score = [
+        dict(zip(*row, strict=True)) for row in zip(bench.candidates, bench.scores(), strict=True)
+    ]
+    means = [np.mean([score[row][item] for row, item in enumerate(picked)]) for picked in picks]
     assert means == sorted(means) and len(set(means)) == 4
 
 
 def test_scores_are_dot_products_of_the_readout():
     bench = Bench()
     pool = bench.pool(DynamicSampler(8))
-    assert pool.scores.shape == (6, 8) and pool.candidate_emb.shape == (6, 8, LAYERS, DIM)
+    assert pool.scores.shape == (6, 8) and pool.candidate_emb.shape == (6, 8, 2, DIM)
     np.testing.assert_allclose(pool.scores, bench.scores()[:, :8], rtol=1e-5, atol=1e-6)
-    users, positives = bench.user_emb.mean(axis=1), bench.item_emb[bench.positives].mean(axis=1)
+    users, positives = bench.user_emb.mean(axis=1), bench.positive_emb.mean(axis=1)
     expected = [user @ positive for user, positive in zip(users, positives, strict=True)]
     np.testing.assert_allclose(pool.positive_scores, expected, rtol=1e-5)
 
@@ -144,7 +212,8 @@ def test_uniform_and_popularity_pick_the_column_that_was_drawn_for_them():
     bench = Bench()  # 40 uniform columns, then powers -0.5, 0.75 and 1
     expected = {UniformSampler(): 0, PopularitySampler(0.75): 41, PopularitySampler(1): 42}
     for sampler, column in expected.items():
-        np.testing.assert_array_equal(sampler.pick(bench.pool(sampler)), [column] * 6)
+        picked = sampler.pick(bench.pool(sampler))
+        np.testing.assert_array_equal(picked, bench.candidates[:, column])
 
 
 def test_popularity_samplers_of_different_powers_have_different_names():

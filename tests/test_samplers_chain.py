@@ -1,18 +1,14 @@
 import numpy as np
 import pytest
-from adaptive_bench import NUM_ITEMS, NUM_USERS, Bench, check_contract, check_training, small_log
+from adaptive_bench import NUM_ITEMS, NUM_USERS, Bench, fitted, small_log
 
 from tf_autosample.interactions import Interactions
 from tf_autosample.samplers import ChainSampler
 from tf_autosample.samplers.chain import nearby_items
 
 
-def test_chain_sampler_keeps_the_contract():
-    check_contract(lambda: ChainSampler(num_steps=3), None)
-
-
-def test_fit_with_chains_learns_repeats_itself_and_saves_its_state(tmp_path):
-    model = check_training(lambda: ChainSampler(num_steps=3), tmp_path / "model.keras")
+def test_fit_leaves_each_chain_at_an_unseen_item():
+    model, _ = fitted(ChainSampler(num_steps=3))
     (sampler,) = model.sampler.samplers
     chains = sampler.chains.numpy()[:, 0].tolist()
     log = model.batches.interactions

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from adaptive_bench import NUM_ITEMS, Bench, check_contract, check_training, small_log
+from adaptive_bench import NUM_ITEMS, Bench, small_log
 
 from tf_autosample.interactions import Interactions
 from tf_autosample.samplers import FactorSampler
@@ -31,14 +31,6 @@ def shares(bench, num_rows=40_000, user=0):
 def assert_share(share, expected, num_rows=40_000):
     error = np.sqrt(expected * (1 - expected) / num_rows)
     np.testing.assert_array_less(np.abs(share - expected), 4 * error + 1e-9)
-
-
-def test_factor_sampler_keeps_the_contract():
-    check_contract(FactorSampler, None)
-
-
-def test_fit_with_factors_learns_repeats_itself_and_saves_its_state(tmp_path):
-    check_training(FactorSampler, tmp_path / "model.keras")
 
 
 def test_orderings_and_spreads_are_of_the_final_vectors():

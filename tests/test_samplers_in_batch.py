@@ -1,7 +1,6 @@
 import math
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -55,10 +54,8 @@ def pool_of(rows, log=LOG, seed=0):
         (MixedSampler(7, name="own"), "own"),
     ],
 )
-def test_sampler_survives_serialization_and_is_named_by_its_setting(sampler, name):
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(sampler))
-    assert type(copy) is type(sampler) and copy.get_config() == sampler.get_config()
-    assert copy.name == sampler.name == name
+def test_sampler_is_named_by_its_setting(sampler, name):
+    assert sampler.name == name
 
 
 def test_mixed_needs_a_uniform_item():

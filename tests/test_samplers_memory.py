@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from adaptive_bench import DIM, NUM_ITEMS, NUM_USERS, Bench, check_contract, check_training
+from adaptive_bench import DIM, NUM_ITEMS, NUM_USERS, Bench, fitted
 
 from tf_autosample.interactions import Interactions
 from tf_autosample.samplers import MemorySampler
@@ -19,12 +19,8 @@ def unseen(bench, user):
     return [item for item in range(NUM_ITEMS) if item not in bench.log.histories[user]]
 
 
-def test_memory_sampler_keeps_the_contract():
-    check_contract(build, None)
-
-
-def test_fit_with_a_memory_learns_repeats_itself_and_saves_its_state(tmp_path):
-    model = check_training(build, tmp_path / "model.keras")
+def test_fit_leaves_distinct_unseen_items_in_each_memory_and_a_snapshot_of_each_epoch():
+    model, _ = fitted(build())
     (sampler,) = model.sampler.samplers
     assert int(sampler.epoch.numpy()) == 2 and (sampler.memory.numpy() >= 0).all()
     assert sorted(sampler.snapshot_epochs.numpy()) == [-1, -1, 0, 1, 2]

@@ -2,20 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from toy_retrieval import (
-    MODELS,
-    assert_picks_are_reproducible_and_unseen,
-    assert_trains_and_comes_back_from_a_file,
     mean_scores,
     pool_of,
     random_layers,
 )
 
 from tf_autosample import AdaptiveHardnessSampler, DynamicSampler, TopSampler
-
-SAMPLERS = {
-    "top": lambda: TopSampler(2, 5),
-    "ahns": lambda: AdaptiveHardnessSampler(5, hardness=0.4, shift=0.1),
-}
 
 
 def pool_with_scores(scores, positive_scores=None, seed=0):
@@ -29,17 +21,6 @@ def pool_with_scores(scores, positive_scores=None, seed=0):
 def columns(sampler, pool):
     """Which column each row picked."""
     return np.asarray(sampler.pick(pool)) % pool.candidates.shape[1]
-
-
-@pytest.mark.parametrize("kind", SAMPLERS)
-@pytest.mark.parametrize("model", MODELS)
-def test_picks_are_reproducible_and_outside_the_history(kind, model):
-    assert_picks_are_reproducible_and_unseen(SAMPLERS[kind](), MODELS[model])
-
-
-@pytest.mark.parametrize("kind", SAMPLERS)
-def test_sampler_trains_and_comes_back_from_a_file(kind, tmp_path):
-    assert_trains_and_comes_back_from_a_file(SAMPLERS[kind](), MODELS["L=0"], tmp_path / "m.keras")
 
 
 def test_top_one_is_dns():

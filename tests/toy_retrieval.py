@@ -1,4 +1,4 @@
-"""Small models and pools, and what every sampler that looks at candidates must keep."""
+"""Small models and pools for samplers that look at candidates."""
 
 import keras
 import numpy as np
@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from tf_autosample import Encoders, Interactions, LazyAdam, MatrixFactorization, RetrievalModel
 from tf_autosample.embedding import EmbeddingTable
-from tf_autosample.pipeline import training_batches
-from tf_autosample.proposals import Proposal, SeenPairs
+from tf_autosample.proposals import Proposal
 from tf_autosample.samplers import CandidatePool
 
 USERS, ITEMS, DIM, ROWS = 12, 30, 4, 16
@@ -92,7 +91,9 @@ def random_layers(*shape, seed, scale=1.0):
 def negative_of(sampler, user_emb, positive_emb, candidate_emb, readout=mean_of_layers, seed=0):
     """Both moves of a sampler on given embeddings: float [B, L+1, d]."""
     pool = pool_of(user_emb, positive_emb, candidate_emb, readout, seed)
-    picked_emb = tf.gather(np.reshape(candidate_emb, [-1, *user_emb.shape[1:]]), sampler.pick(pool))
+    items = sampler.pick(pool)
+    items = sampler.join(items) if isinstance(items, dict) else items
+    picked_emb = tf.gather(np.reshape(candidate_emb, [-1, *user_emb.shape[1:]]), items)
     return np.asarray(sampler.form(pool.user_emb, pool.positive_emb, picked_emb, pool))
 
 
@@ -105,74 +106,8 @@ def mean_scores(sampler, *, layers=3, seed=11, columns=16, readout=mean_of_layer
     return float(np.mean(np.sum(user_emb.mean(1) * negative.mean(1), axis=-1)))
 
 
-def form_on_batch(model, batch, sampler):
-    encode = model.encode()
-    user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
-    pool = CandidatePool(
-        batch,
-        sampler.proposal,
-        sampler.proposal.uniform,
-        user_emb,
-        positive_emb,
-        encode.item,
-        model.vectors,
-        SeenPairs(TRAIN),
-    )
-    return sampler.form(user_emb, positive_emb, encode.item(sampler.pick(pool)), pool)
-
-
 def take_a_step(model, batches):
     """One training step without tracing it; returns its loss."""
     model.adapt(TRAIN)
     model.compile(optimizer=LazyAdam(0.05))
     return float(model.train_step(next(iter(batches)))["loss"])
-
-
-def assert_picks_are_reproducible_and_unseen(sampler, make_model):
-    """Shape, dtype, history and seed; eagerly, in `tf.function` and in `Dataset.map` alike."""
-    model = make_model(sampler)
-    model.adapt(TRAIN)
-    batches = training_batches(TRAIN, ROWS, sampler.proposal, seed=3)
-    batch = next(iter(batches))
-    picked = model.pick(batch)["picked"]
-    assert picked.shape == (ROWS, sampler.num_picks) and picked.dtype == tf.int32
-    history = set(PAIRS)
-    users = np.repeat(batch["users"], sampler.num_picks)
-    assert not history & set(zip(users.tolist(), np.ravel(picked).tolist(), strict=True))
-    np.testing.assert_array_equal(model.pick(batch)["picked"], picked)
-    np.testing.assert_array_equal(tf.function(model.pick)(batch)["picked"], picked)
-    mapped = next(iter(batches.dataset.map(model.pick)))
-    np.testing.assert_array_equal(mapped["picked"], picked)
-
-    negative = form_on_batch(model, batch, sampler)
-    layers = 1 if make_model is flat_model else 3
-    assert negative.shape == (ROWS, layers, DIM) and negative.dtype == tf.float32
-    np.testing.assert_array_equal(form_on_batch(model, batch, sampler), negative)
-
-
-def assert_trains_and_comes_back_from_a_file(sampler, make_model, path):
-    """An epoch of `fit`; config and `.keras` round trip, with every weight of the sampler."""
-    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(sampler))
-    assert copy.get_config() == sampler.get_config() and copy.name == sampler.name
-
-    model = make_model(sampler)
-    before = [weight.numpy() for weight in model.trainable_variables]
-    model.compile(optimizer=LazyAdam(0.05))
-    batches = training_batches(TRAIN, ROWS, sampler.proposal, seed=3)
-    losses = model.fit(batches, epochs=2, verbose=0).history["loss"]
-    assert np.isfinite(losses).all()
-    moved = [
-        weight.path
-        for weight, old in zip(model.trainable_variables, before, strict=True)
-        if np.abs(weight.numpy() - old).max() > 0
-    ]
-    assert len(moved) == len(before) - 1  # all but the logits of a mixture of one
-
-    model.save(path)
-    loaded = keras.saving.load_model(path)
-    assert len(loaded.variables) == len(model.variables)
-    for mine, theirs in zip(model.variables, loaded.variables, strict=True):
-        np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
-    loaded.adapt(TRAIN)
-    batch = next(iter(batches))
-    np.testing.assert_array_equal(loaded.pick(batch)["picked"], model.pick(batch)["picked"])
