@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 from contract import Bench, formed
 
-from tf_autosample.losses import bpr_loss
+from tf_autosample.losses import BPR
 from tf_autosample.mixture import SamplerMixture
-from tf_autosample.pipeline import Proposal
+from tf_autosample.proposals import Proposal
 from tf_autosample.samplers import (
     DynamicSampler,
     NegativeSampler,
@@ -83,11 +83,12 @@ def test_loss_on_the_mixed_instance_bounds_the_mixed_loss_from_below():
     bench = Bench(rows=200)
     weights = [0.5, 0.2, 0.3]
     mixture = SamplerMixture(three(), weights=weights)
-    user, positive = bench.user_emb.mean(axis=1), bench.item_emb[bench.positives].mean(axis=1)
+    user, positive = bench.user_emb.mean(axis=1), bench.positive_emb.mean(axis=1)
 
     def loss(negative_emb):
         negative = np.asarray(negative_emb).mean(axis=1)
-        return bpr_loss(np.sum(user * positive, axis=1), np.sum(user * negative, axis=1)).numpy()
+        positive_scores, scores = (np.sum(user * one, axis=1) for one in (positive, negative))
+        return BPR()(positive_scores, scores[:, None]).numpy()
 
     losses = np.stack([loss(formed(sampler, bench)) for sampler in mixture.samplers])
     gap = weights @ losses - loss(formed(mixture, bench))
@@ -104,7 +105,8 @@ def test_sampler_of_weight_0_is_not_run():
     mixture.fix([1, 0])
     assert mixture.num_scored == 1
     picked = tf.function(lambda: mixture.pick(bench.pool(mixture)))()
-    np.testing.assert_array_equal(picked, np.zeros((6, 1)))
+    assert picked.keys() == {"uniform"}
+    np.testing.assert_array_equal(picked["uniform"], bench.candidates[:, :1])
 
 
 def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
@@ -118,20 +120,21 @@ def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
 
 def test_picks_made_for_all_are_kept_for_the_active():
     bench, mixture = Bench(), SamplerMixture(three())
-    picked = mixture.pick(bench.pool(mixture)).numpy()
-    by_name = dict(zip(mixture.names, picked.T, strict=True))
-    np.testing.assert_array_equal(mixture.select_active(by_name), picked)
+    by_name = mixture.pick(bench.pool(mixture))
+    picked = np.stack([one.pick(bench.pool(mixture)) for one in three()], axis=1)
+    assert list(by_name) == mixture.names
+    np.testing.assert_array_equal(mixture.join(by_name), picked)
     mixture.fix([0.5, 0, 0.5])
-    np.testing.assert_array_equal(mixture.select_active(by_name), picked[:, [0, 2]])
+    np.testing.assert_array_equal(mixture.join(by_name), picked[:, [0, 2]])
     mixture.fix([0, 1, 0])
-    np.testing.assert_array_equal(mixture.select_active(by_name), picked[:, [1]])
+    np.testing.assert_array_equal(mixture.join(by_name), picked[:, [1]])
 
 
 def test_picks_that_miss_an_active_sampler_are_refused():
     mixture = SamplerMixture(three(), weights=[0.5, 0.5, 0])
-    picked = {"uniform": tf.zeros(6, tf.int32), "popularity": tf.zeros(6, tf.int32)}
+    picked = {name: tf.zeros([6, 1], tf.int32) for name in ("uniform", "popularity")}
     with pytest.raises(ValueError, match=r"\['uniform', 'dns8'\].*picks of \['popularity', 'uni"):
-        mixture.select_active(picked)
+        mixture.join(picked)
 
 
 @pytest.mark.parametrize("weights", [None, [0.25, 0.75, 0.0]])

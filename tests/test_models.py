@@ -24,10 +24,17 @@ class Recorder(LazyAdam):
 
 
 BATCH = {
-    "users": np.array([3, 5, 3], "int32"),
-    "positives": np.array([1, 7, 9], "int32"),
-    "candidates": np.array([[0, 2, 4, 6], [0, 2, 4, 6], [6, 8, 10, 12]], "int32"),
+    "users": tf.constant([3, 5, 3]),
+    "positives": tf.constant([1, 7, 9]),
+    "candidates": tf.constant([[0, 2, 4, 6], [0, 2, 4, 6], [6, 8, 10, 12]]),
+    "seeds": tf.constant([[11, 0], [11, 1], [11, 2]]),
 }
+
+
+def rows():
+    """The (user, positive, candidates) of `BATCH`."""
+    columns = (BATCH[name].numpy() for name in ("users", "positives", "candidates"))
+    return zip(*columns, strict=True)
 
 
 def test_scores_are_dot_products_of_the_final_embeddings():
@@ -46,7 +53,7 @@ def test_one_step_agrees_with_arithmetic():
     model = build_model(l2=l2, optimizer=keras.optimizers.SGD(rate))
     p, q = (table.astype("float64") for table in tables(model))
     new_p, new_q, losses = p.copy(), q.copy(), []
-    for user, i, row in zip(*BATCH.values(), strict=True):
+    for user, i, row in rows():
         j = max(row, key=lambda item: p[user] @ q[item])
         margin = p[user] @ q[i] - p[user] @ q[j]
         norms = p[user] @ p[user] + q[i] @ q[i] + q[j] @ q[j]
@@ -67,7 +74,7 @@ def test_mixed_negative_enters_score_and_penalty():
     model = build_model(mixture, l2=l2)
     p, q = (table.astype("float64") for table in tables(model))
     losses = []
-    for user, i, row in zip(*BATCH.values(), strict=True):
+    for user, i, row in rows():
         j = max(row, key=lambda item: p[user] @ q[item])
         mixed = 0.25 * q[row[0]] + 0.75 * q[j]
         norms = p[user] @ p[user] + q[i] @ q[i] + mixed @ mixed
@@ -79,14 +86,14 @@ def test_mixed_negative_enters_score_and_penalty():
 def test_gradients_hold_users_positives_and_picked_rows_only(build_sampler):
     model = build_model(build_sampler(), optimizer=Recorder(), l2=0.1)
     batch = next(iter(batches_for(model)))
-    picked = np.stack(list(model.pick(batch)["picked"].values()), axis=1)
-    negatives = np.take_along_axis(batch["candidates"].numpy(), picked, axis=1)
+    picked = np.concatenate(list(model.pick(batch)["picked"].values()), axis=1)
+    assert picked.shape == (200, len(model.sampler.names))
     model.train_step(batch)
     seen = model.optimizer.seen
     users, items = (seen[rows, 4] for rows in (NUM_USERS, NUM_ITEMS))
     assert isinstance(users, tf.IndexedSlices) and isinstance(items, tf.IndexedSlices)
     assert sorted(users.indices.numpy()) == sorted(batch["users"].numpy())
-    expected = [*batch["positives"].numpy(), *negatives.ravel()]
+    expected = [*batch["positives"].numpy(), *picked.ravel()]
     assert sorted(items.indices.numpy()) == sorted(expected)
 
 
@@ -104,14 +111,14 @@ def test_step_computes_nothing_as_large_as_a_table():
 def test_step_leaves_rows_outside_the_batch_alone():
     model = build_model(three(), l2=0.1)
     before = tables(model)
-    batch = {**BATCH, "candidates": np.pad(BATCH["candidates"], [[0, 0], [0, 1]])}
+    batch = {**BATCH, "candidates": tf.pad(BATCH["candidates"], [[0, 0], [0, 1]])}
     model.train_step(batch)
     changed = [
         set(np.flatnonzero((one != other).any(axis=1)))
         for one, other in zip(before, tables(model), strict=True)
     ]
     assert changed[0] == {3, 5}
-    assert {1, 7, 9} < changed[1] <= {1, 7, 9, *BATCH["candidates"].ravel()}
+    assert {1, 7, 9} < changed[1] <= {1, 7, 9, *BATCH["candidates"].numpy().ravel()}
 
 
 def test_layers_are_averaged_for_the_score_and_layer_0_alone_is_penalized():
@@ -121,7 +128,7 @@ def test_layers_are_averaged_for_the_score_and_layer_0_alone_is_penalized():
     for found, expected in zip(tables(model), (user_emb / 2, item_emb / 2), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     losses = []
-    for user, i, row in zip(*BATCH.values(), strict=True):
+    for user, i, row in rows():
         j = row[0]
         margin = user_emb[user] @ (item_emb[i] - item_emb[j]) / 4
         norms = p[user] @ p[user] + q[i] @ q[i] + q[j] @ q[j]

@@ -9,7 +9,8 @@ from small_models import TEST, TRAIN, TwoLayers, batches_for, build_model, table
 from tf_autosample.evaluation import evaluate
 from tf_autosample.models import MatrixFactorization
 from tf_autosample.optimizers import LazyAdam
-from tf_autosample.pipeline import Proposal, training_batches
+from tf_autosample.pipeline import training_batches
+from tf_autosample.proposals import Proposal
 from tf_autosample.samplers import DynamicSampler, UniformSampler
 
 
@@ -99,7 +100,7 @@ def test_picks_of_the_pipeline_are_those_of_the_step_while_weights_stand_still()
     picked = batch.pop("picked")
     assert list(picked) == ["uniform", "dns4", "popularity0.5"]
     for name, column in model.pick(batch)["picked"].items():
-        assert column.shape == (200,) and column.dtype == tf.int32
+        assert column.shape == (200, 1) and column.dtype == tf.int32
         np.testing.assert_array_equal(picked[name], column)
 
 
@@ -152,8 +153,20 @@ def test_step_refuses_a_wrong_number_of_columns():
     match = r"\['dns4'\] need 4 candidate columns. Received: candidates of shape \(200, 3\)"
     with pytest.raises(ValueError, match=match):
         build_model().train_step(batch)
-    with pytest.raises(ValueError, match="need 4 candidate columns"):
-        build_model().fit(training_batches(TRAIN, 200, 5, seed=1).dataset, shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("convert", [lambda batches: batches.dataset, list, tuple, lambda _: None])
+def test_fit_refuses_what_is_not_training_batches(convert):
+    model = build_model()
+    with pytest.raises(TypeError, match="`batches` must be what `training_batches` returns"):
+        model.fit(convert(batches_for(model)), verbose=0)
+
+
+def test_single_callback_needs_no_list():
+    model, epochs = build_model(eager=True), []
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+    model.fit(batches_for(model, batch_size=1000), epochs=2, callbacks=watch, verbose=0)
+    assert epochs == [0, 1] and model.fit_callbacks == [watch]
 
 
 def test_fit_refuses_steps_per_epoch():
