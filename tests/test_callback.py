@@ -160,11 +160,13 @@ def test_runner_up_is_compared_over_users_and_a_tie_goes_to_the_cheaper(searched
 
 def test_logs_carry_metric_arm_leader_and_arms_alive(searched):
     names = ["uniform", "dns4", "dns8"]
-    logs = searched.logs
-    assert [names[place] for place in logs["arm"]] == searched.order
-    assert logs["val_ndcg@20"] == [one.metrics["ndcg@20"] for one in searched.found]
+    logs, winner = searched.logs, searched.search.winner
+    found = [one.metrics["ndcg@20"] for one in searched.found]
+    # The last epoch shows the winner, whose weights the model then holds.
+    assert [names[place] for place in logs["arm"]] == [*searched.order[:-1], winner]
+    assert logs["val_ndcg@20"] == [*found[:-1], searched.search.record.arm(winner).best]
     best, leaders = {}, []
-    for name, value in zip(searched.order, logs["val_ndcg@20"], strict=True):
+    for name, value in zip(searched.order, found, strict=True):
         best[name] = max(value, best.get(name, 0))
         leaders.append(names.index(max(best, key=best.get)))
     assert logs["leader"] == leaders

@@ -33,7 +33,8 @@ class AutoSample(keras.callbacks.Callback):
     whichever arm was training; with a `directory`, `resume` picks the search up again.
 
     `logs` carry the metric (of the epoch's arm, as last measured), `arm` and `leader` (positions
-    in `history["arms"]`: Keras averages log values, so they cannot be names) and `arms_alive`.
+    in `history["arms"]`: Keras averages log values, so they cannot be names) and `arms_alive`. In
+    the last epoch metric and `arm` are the winner's.
 
     Args:
         validation: Interactions held out of training. They choose the arm and its epoch, so
