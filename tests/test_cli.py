@@ -11,7 +11,7 @@ import pytest
 from tf_autosample.cli import main
 from tf_autosample.cli.samplers import parse_samplers
 
-SMALL = ["--dim", "8", "--batch-size", "128", "--max-epochs", "8", "--learning-rate", "0.02"]
+SMALL = ["--dim", "8", "--batch-size", "128", "--max-epochs", "8", "--learning-rate", "0.05"]
 
 
 def run(*arguments, monkeypatch=None) -> int:
