@@ -8,7 +8,7 @@ demo: .venv/.installed
 	TF_CPU_ALLOCATOR_USE_BFC=1 $(BIN)/autosample demo
 
 test: .venv/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -40,7 +40,7 @@ setup(
     extras_require={
         "tfrs": ["tensorflow-recommenders>=0.7.7", "tf-keras>=2.20,<2.22"],
         # setuptools builds the wheel inside the tests, without a network.
-        "dev": ["build", "pytest", "ruff", "scipy", "setuptools>=77"],
+        "dev": ["build", "pytest", "pytest-xdist", "ruff", "scipy", "setuptools>=77"],
     },
     entry_points={"console_scripts": ["autosample = tf_autosample.cli:main"]},
     classifiers=[

@@ -7,7 +7,6 @@ from toy_models import checkerboard, fitted, loaded_in_a_fresh_process, recall_a
 from tf_autosample import (
     DynamicSampler,
     Interactions,
-    LazyAdam,
     LightGCN,
     UniformSampler,
     training_batches,
@@ -105,18 +104,6 @@ def test_graph_is_propagated_once_a_step():
     batch = next(iter(training_batches(train, 8, model.sampler.proposal, seed=1)))
     model.train_step(batch)
     assert len(propagations) == 1
-
-
-def test_lazy_adam_makes_the_same_step_as_adam():
-    # Every row's gradient is dense, so that nothing is left to be lazy about.
-    train, _ = checkerboard()
-    results = []
-    for optimizer in (keras.optimizers.Adam(0.01), LazyAdam(0.01)):
-        model = LightGCN(train, UniformSampler(), dim=4, seed=3)
-        fitted(model, train, epochs=2, optimizer=optimizer)
-        results.append(model.final_embeddings())
-    for first, second in zip(*results, strict=True):
-        np.testing.assert_allclose(first, second, atol=1e-4)
 
 
 def test_gradient_of_a_step_reaches_neighbours_of_the_batch():

@@ -38,6 +38,7 @@ class EmbeddingTable(keras.layers.Layer):
         self.embeddings = self.add_weight(
             shape=(rows, dim), initializer=self.initializer, name="embeddings"
         )
+        self.embeddings.is_table = True  # tells `LazyAdam`
         self.built = True
 
     def call(self, ids):

@@ -1,4 +1,4 @@
-"""An Adam that updates only the rows a step has touched."""
+"""An Adam for embedding tables: a step touches the rows of its batch and no others."""
 
 import keras
 import tensorflow as tf
@@ -8,15 +8,22 @@ import tensorflow as tf
 class LazyAdam(keras.optimizers.Optimizer):
     """Adam whose cost depends on the batch and not on the size of the embedding tables.
 
-    For a sparse gradient (`tf.IndexedSlices`) the gradients of a repeated row are summed, and
-    only the touched rows of the weight and of both moments are read and written. The moments of
-    other rows do not decay meanwhile; the bias correction counts all steps. A dense gradient is
-    an ordinary Adam update.
+    Adam moves *every* row in every step: the moments of a row that is not in the batch decay, and
+    its first moment carries the row on. Of the variables of an `EmbeddingTable` this optimizer
+    reads and writes the touched rows only, and gives them at once what Adam would have given:
+
+    - the second moment decays by beta_2 for every step since the row was last touched;
+    - the row moves by rate * gradient / sqrt(second moment), the whole distance over which Adam's
+      first moment would carry it in the steps to come. Tables therefore keep no first moment.
+
+    Other variables get plain Adam. An Adam that skips untouched rows and does no more lets their
+    moments stand still: rare rows then keep too large a second moment and learn several times too
+    slowly.
 
     Args:
         learning_rate: float or a Keras schedule. Defaults to 0.001.
-        beta_1: Decay of the first moment, per update of a row.
-        beta_2: Decay of the second moment, per update of a row.
+        beta_1: Decay of the first moment of variables that are no tables.
+        beta_2: Decay of the second moment, per step.
         epsilon: Added to the root of the second moment.
 
     Reference: Kingma and Ba, "Adam", ICLR 2015, in the order of computation of their section 2.
@@ -32,28 +39,49 @@ class LazyAdam(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        self._first = self.add_optimizer_variables(variables, "first_moment")
-        self._second = self.add_optimizer_variables(variables, "second_moment")
+        self._first, self._second, self._touched = {}, {}, {}
+        for index, variable in enumerate(variables):
+            self._second[index] = self.add_variable_from_reference(variable, "second_moment")
+            if getattr(variable, "is_table", False):
+                self._touched[index] = self.add_variable(
+                    (variable.shape[0],), dtype="int32", name=f"{variable.name}_last_step"
+                )
+            else:
+                self._first[index] = self.add_variable_from_reference(variable, "first_moment")
 
     def update_step(self, gradient, variable, learning_rate):
+        """Moves a variable (here the bare tf.Variable) along its gradient."""
         index = self._get_variable_index(variable)
-        weight = variable  # the TensorFlow backend hands over the bare tf.Variable
+        step = self.iterations.value + 1
+        unbias = tf.sqrt(1 - tf.pow(self.beta_2, tf.cast(step, variable.dtype)))
+        rate = tf.cast(learning_rate, variable.dtype) * unbias
+        if index in self._first:
+            self._move_all(variable, gradient, rate, step, index)
+        else:
+            if not isinstance(gradient, tf.IndexedSlices):  # a model that touches every row
+                gradient = tf.IndexedSlices(gradient, tf.range(variable.shape[0]))
+            self._move_rows(variable, gradient, rate, step, index)
+
+    def _move_all(self, variable, gradient, rate, step, index):
+        gradient = tf.convert_to_tensor(gradient)
         first, second = self._first[index].value, self._second[index].value
-        step = tf.cast(self.iterations.value + 1, weight.dtype)
-        correction = tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
-        rate = tf.cast(learning_rate, weight.dtype) * correction
-        if not isinstance(gradient, tf.IndexedSlices):
-            m = first.assign(self.beta_1 * first + (1 - self.beta_1) * gradient)
-            v = second.assign(self.beta_2 * second + (1 - self.beta_2) * tf.square(gradient))
-            weight.assign_sub(rate * m / (tf.sqrt(v) + self.epsilon))
-            return
+        m = first.assign(self.beta_1 * first + (1 - self.beta_1) * gradient)
+        v = second.assign(self.beta_2 * second + (1 - self.beta_2) * tf.square(gradient))
+        rate /= 1 - tf.pow(self.beta_1, tf.cast(step, variable.dtype))
+        variable.assign_sub(rate * m / (tf.sqrt(v) + self.epsilon))
+
+    def _move_rows(self, variable, gradient, rate, step, index):
+        second, touched = self._second[index].value, self._touched[index].value
         rows, place = tf.unique(gradient.indices)
-        summed = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(rows))
-        m = self.beta_1 * tf.gather(first, rows) + (1 - self.beta_1) * summed
-        v = self.beta_2 * tf.gather(second, rows) + (1 - self.beta_2) * tf.square(summed)
-        first.scatter_update(tf.IndexedSlices(m, rows))
+        total = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(rows))
+        step = tf.cast(step, tf.int32)
+        gap = tf.cast(step - tf.gather(touched, rows), variable.dtype)
+        decayed = tf.pow(self.beta_2, gap)[:, None] * tf.gather(second, rows)
+        v = decayed + (1 - self.beta_2) * tf.square(total)
+        touched.scatter_update(tf.IndexedSlices(tf.fill(tf.shape(rows), step), rows))
         second.scatter_update(tf.IndexedSlices(v, rows))
-        weight.scatter_sub(tf.IndexedSlices(rate * m / (tf.sqrt(v) + self.epsilon), rows))
+        moved = rate * total / (tf.sqrt(v) + self.epsilon)
+        variable.scatter_sub(tf.IndexedSlices(moved, rows))
 
     def get_config(self):
         return {
