@@ -40,7 +40,9 @@ def train(
     dim: Annotated[int, typer.Option(help="Embedding size.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Positives per step.")] = 2048,
     learning_rate: Annotated[float, typer.Option(help="Of lazy Adam.")] = 1e-3,
-    l2: Annotated[float, typer.Option(help="L2 on the rows that a batch touches.")] = 1e-3,
+    l2: Annotated[
+        float | None, typer.Option(help="L2 on the rows that a batch touches; else the model's.")
+    ] = None,
     max_epochs: Annotated[int, typer.Option(help="Last epoch of any sampler.")] = 200,
     seed: Annotated[int, typer.Option(help="Of splits, weights and batches.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,

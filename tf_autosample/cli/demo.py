@@ -20,8 +20,6 @@ from tf_autosample.report import curves_text
 from tf_autosample.serving import EmbeddedServer, ServingClient
 
 DATA = "movielens-100k"
-# Dense film data want more than the default; chosen on validation of another split.
-L2 = 0.02
 
 
 def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
@@ -45,7 +43,7 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     page.print(f"{DATA}, by {source.owner}. {source.terms}")
     page.print(" · ".join(f"{name} {count:,}" for name, count in data.statistics().items()))
     page.rule("2. Search and train")
-    settings = TrainingSettings(l2=L2, seed=seed)
+    settings = TrainingSettings(seed=seed)
     run = Run(out)
     run.begin({"data": DATA, **dataclasses.asdict(settings)}, data, resume=False)
     trained = train(data, settings, console, run=run)

@@ -31,7 +31,7 @@ class TrainingSettings:
     dim: int = 64
     batch_size: int = 2048
     learning_rate: float = 1e-3
-    l2: float = 1e-3
+    l2: float | None = None  # the model's own default
     max_epochs: int = 200
     seed: int = 1
 
@@ -55,7 +55,9 @@ class Trained:
 def build_model(data: PreparedData, settings: TrainingSettings) -> RetrievalModel:
     """Returns the compiled model. A graph model's step touches every row: its Adam is dense."""
     mixture = SamplerMixture(parse_samplers(settings.sampler))
-    shared = {"dim": settings.dim, "l2": settings.l2, "seed": settings.seed}
+    shared = {"dim": settings.dim, "seed": settings.seed}
+    if settings.l2 is not None:
+        shared["l2"] = settings.l2
     if settings.model == "mf":
         size = data.train.num_users, data.train.num_items
         model = MatrixFactorization(*size, mixture, **shared)

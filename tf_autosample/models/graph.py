@@ -135,8 +135,9 @@ class GraphModel(RetrievalModel):
         num_layers: L, how many times embeddings travel over an edge.
         initializer: A Keras initializer of both tables; its seed is replaced. Defaults to Xavier
             uniform.
+        l2: See `RetrievalModel`. Defaults to 1e-4, as in the paper on LightGCN.
         seed: Seeds the initial weights.
-        **kwargs: `loss`, `l2`, `normalize` of `RetrievalModel`.
+        **kwargs: `loss`, `normalize` of `RetrievalModel`.
     """
 
     def __init__(
@@ -147,10 +148,12 @@ class GraphModel(RetrievalModel):
         dim: int = 64,
         num_layers: int = 3,
         initializer=None,
+        l2: float = 1e-4,
         seed: int = 0,
         **kwargs,
     ):
-        super().__init__(interactions.num_users, interactions.num_items, sampler, **kwargs)
+        size = interactions.num_users, interactions.num_items
+        super().__init__(*size, sampler, l2=l2, **kwargs)
         if num_layers < 1:
             raise ValueError(
                 f"`num_layers` must be >= 1. Received: num_layers={num_layers!r}. "
@@ -161,7 +164,9 @@ class GraphModel(RetrievalModel):
         self.dim, self.num_layers, self.seed = dim, num_layers, seed
         self.initializer = keras.initializers.get(initializer)
         self.users, self.items = (
-            EmbeddingTable(rows, dim, initializer=self._seeded(place), seed=seed + place, name=name)
+            EmbeddingTable(
+                rows, dim, initializer=self._seeded(place), seed=2 * seed + place, name=name
+            )
             for place, (rows, name) in enumerate(
                 [(self.num_users, "users"), (self.num_items, "items")]
             )
@@ -207,7 +212,7 @@ class GraphModel(RetrievalModel):
             return None
         config = self.initializer.get_config()
         if "seed" in config:
-            config["seed"] = self.seed + place
+            config["seed"] = 2 * self.seed + place
         return type(self.initializer).from_config(config)
 
     def get_config(self):

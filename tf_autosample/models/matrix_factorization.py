@@ -17,8 +17,10 @@ class MatrixFactorization(RetrievalModel):
         num_items: I.
         sampler: The negative sampler or mixture to train with.
         dim: d, size of an embedding. Defaults to 64.
+        l2: See `RetrievalModel`. Defaults to 0.02, which was best or close to it for dynamic
+            negatives on film, music and toy data.
         seed: Seeds the initial embeddings.
-        **kwargs: `loss`, `l2`, `normalize` of `RetrievalModel`.
+        **kwargs: `loss`, `normalize` of `RetrievalModel`.
 
     >>> model = MatrixFactorization(100, 200, DynamicSampler(8), seed=1)
     """
@@ -30,10 +32,11 @@ class MatrixFactorization(RetrievalModel):
         sampler: NegativeSampler,
         *,
         dim: int = 64,
+        l2: float = 0.02,
         seed: int = 0,
         **kwargs,
     ):
-        super().__init__(num_users, num_items, sampler, **kwargs)
+        super().__init__(num_users, num_items, sampler, l2=l2, **kwargs)
         self.dim, self.seed = dim, seed
         self.users = EmbeddingTable(num_users, dim, seed=2 * seed, name="users")
         self.items = EmbeddingTable(num_items, dim, seed=2 * seed + 1, name="items")
