@@ -3,12 +3,11 @@
 import keras
 import tensorflow as tf
 
-from tf_autosample.proposals import Proposal
-from tf_autosample.samplers.base import NegativeSampler
+from tf_autosample.samplers.base import CandidateSampler
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
-class DynamicSampler(NegativeSampler):
+class DynamicSampler(CandidateSampler):
     """Picks the highest-scored of M uniform candidates (DNS).
 
     j* = argmax over M candidates of score(u, j). Hardness grows with M: M = 1 is uniform; dense
@@ -24,20 +23,8 @@ class DynamicSampler(NegativeSampler):
     """
 
     def __init__(self, num_candidates: int = 8, *, name: str | None = None, **kwargs):
-        super().__init__(name=name or f"dns{num_candidates}", **kwargs)
-        if num_candidates < 1:
-            raise ValueError(
-                f"`num_candidates` must be >= 1. Received: num_candidates={num_candidates!r}."
-            )
-        self.num_candidates = num_candidates
-
-    @property
-    def proposal(self) -> Proposal:
-        return Proposal(uniform=self.num_candidates)
+        super().__init__(num_candidates, name=name or f"dns{num_candidates}", **kwargs)
 
     def pick(self, pool):
         scores = pool.scores[:, : self.num_candidates]
         return pool.take(tf.argmax(scores, axis=1, output_type=tf.int32))
-
-    def get_config(self):
-        return {**super().get_config(), "num_candidates": self.num_candidates}
