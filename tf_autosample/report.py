@@ -23,8 +23,7 @@ def curves_text(history: Mapping, *, width: int = 80, height: int = 18) -> str:
     plotext.theme("clear")
     plotext.plot_size(width, height)
     plotext.xscale("log")
-    last = max(arm["epochs"] for arm in _measured(history))
-    plotext.xticks([tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= last])
+    plotext.xticks(_ticks(history))
     for arm, marker in zip(_measured(history), "oxs*+.#%@&", strict=False):
         epochs, values = zip(*arm["curve"], strict=True)
         plotext.plot(epochs, values, label=_label(arm, history), marker=marker)
@@ -55,6 +54,8 @@ def save_curves(history: Mapping, path: str | os.PathLike) -> None:
         if is_winner:
             axes.plot(arm["best_epoch"], arm["best"], "o", color=line.get_color(), markersize=9)
     axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(_ticks(history), map(str, _ticks(history)))
     axes.set_xlabel("epoch of the arm")
     axes.set_ylabel(history["settings"]["metric"])
     axes.set_title("Arms of the search (× dropped, ● chosen)")
@@ -70,6 +71,11 @@ def save_curves(history: Mapping, path: str | os.PathLike) -> None:
 
 def _measured(history: Mapping) -> list[dict]:
     return [arm for arm in history["arms"] if arm["curve"]]
+
+
+def _ticks(history: Mapping) -> list[int]:
+    last = max(arm["epochs"] for arm in _measured(history))
+    return [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= last]
 
 
 def _label(arm: Mapping, history: Mapping) -> str:
