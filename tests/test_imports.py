@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 ORDER = (
     "interactions splitting vocabulary tables reading datasets proposals pipeline embedding "
     "optimizers losses samplers mixture metrics models evaluation search record snapshots callback "
-    "comparison report export serving cli"
+    "report export serving cli"
 ).split()
 LIGHT = "interactions splitting vocabulary reading datasets metrics serving cli".split()
 HEAVY = {"grpc", "keras", "matplotlib", "polars", "scipy", "tensorflow", "tensorflow_recommenders"}
