@@ -57,6 +57,9 @@ class Rehearsed:
 
     rungs: tuple[int, ...] = (2, 3, 4, 6)
 
+    def first_arms(self, arms):
+        return list(arms)
+
     def decide(self, arms, max_epochs):
         first, *others = arms
         is_over = first.dropped or all(arm.epochs >= min(2, max_epochs) for arm in arms)
@@ -65,8 +68,8 @@ class Rehearsed:
         for until in [*self.rungs, max_epochs]:
             for arm in alive:
                 if arm.epochs < until:
-                    return Decision(drops, arm.name, until, f"all to {until}")
-        return Decision(drops, None, reason="the play is over")
+                    return Decision(drops, (arm.name,), until, f"all to {until}")
+        return Decision(drops, reason="the play is over")
 
 
 def build_search(**options):

@@ -126,9 +126,8 @@ def test_curves_are_the_metric_of_each_epoch_of_the_arm(searched):
 def test_history_holds_decisions_with_reasons_and_the_cost(searched):
     history, arms = searched.search.history, arms_of(searched.search)
     assert history["metric"] == "val_ndcg@20"
-    assert [one["train"] for one in history["decisions"]] == (
-        ["uniform"] + ["dns4", "dns8"] * 5 + [None]
-    )
+    turns = ["uniform"] + ["dns4", "dns8"] * 5
+    assert [one["train"] for one in history["decisions"]] == [*((one,) for one in turns), ()]
     dropped = next(one["drops"] for one in history["decisions"] if one["drops"])
     assert dropped == {"uniform": "as rehearsed"}
     assert [arm["dropped"] for arm in arms.values()] == ["as rehearsed", None, None]
@@ -156,6 +155,17 @@ def test_runner_up_is_compared_over_users_and_a_tie_goes_to_the_cheaper(searched
         "paired_t": pytest.approx(t if is_first else -t, rel=1e-9),
         "tie": abs(t) < 2,
     }
+
+
+def test_history_compares_every_arm_with_the_winner(searched):
+    history = searched.search.history
+    arms = arms_of(searched.search)
+    assert set(history["comparisons"]) == set(arms) - {history["winner"]}
+    for name, found in history["comparisons"].items():
+        expected = arms[name]["best"] - arms[history["winner"]]["best"]
+        assert found["difference"] == pytest.approx(expected, abs=1e-9)
+        error = found["difference"] / found["t"]
+        assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * error)
 
 
 def test_logs_carry_metric_arm_leader_and_arms_alive(searched):

@@ -17,6 +17,7 @@ from small_search import (
 )
 
 from tf_autosample import (
+    Arm,
     AutoSample,
     DataError,
     DynamicSampler,
@@ -70,8 +71,8 @@ def test_fit_without_an_epoch_has_no_winner():
 
 
 def test_blend_trains_as_a_mixture_of_these_weights_would(tmp_path):
-    blend = {"dns8": 0.25, "uniform": 0.75}
-    search = build_search(blends=[blend], max_epochs=1, directory=tmp_path)
+    blend = Arm({"dns8": 0.25, "uniform": 0.75})
+    search = build_search(arms=[blend], max_epochs=1, directory=tmp_path)
     run(build_model(eager=True), search)
     model = build_model(eager=True)
     model.sampler.fix([0.75, 0, 0.25])
@@ -81,10 +82,10 @@ def test_blend_trains_as_a_mixture_of_these_weights_would(tmp_path):
     assert arm.best == evaluate(model, VALIDATION, seen=TRAIN, k=20).metrics["ndcg@20"]
 
 
-def test_impossible_blend_is_refused_and_leaves_the_mixture_as_it_was():
+def test_impossible_arm_is_refused_and_leaves_the_mixture_as_it_was():
     model = build_model(eager=True)
-    with pytest.raises(ValueError, match="`blends` must give samplers of the mixture"):
-        run(model, build_search(blends=[{"dns8": 0.5, "dns16": 0.5}]))
+    with pytest.raises(ValueError, match="`arms` must weigh samplers of the mixture"):
+        run(model, build_search(arms=[Arm({"dns8": 0.5, "dns16": 0.5})]))
     assert len(model.sampler.active) == 3
     assert list(model.sampler.weights_by_name.values()) == pytest.approx([1 / 3] * 3)
 
@@ -92,7 +93,7 @@ def test_impossible_blend_is_refused_and_leaves_the_mixture_as_it_was():
 def fake_evaluate(monkeypatch, result):
     """Replaces the evaluation by `result(name of the arm)`."""
     monkeypatch.setattr(
-        "tf_autosample.callback.auto_sample.evaluate",
+        "tf_autosample.callback.runner.evaluate",
         lambda model, *args, **kwargs: result(model.sampler.active[0].name),
     )
 
@@ -211,7 +212,10 @@ def test_other_metric_is_searched_by_when_asked():
     ("options", "message"),
     [
         ({"validation": VALIDATION.select([])}, "`validation` must hold interactions"),
-        ({"max_epochs": 0}, "`max_epochs` must be >= 1"),
+        ({"max_epochs": 0}, "`max_epochs` and `workers` must be >= 1"),
+        ({"workers": 0}, "`max_epochs` and `workers` must be >= 1"),
+        ({"sample_users": 0.0}, r"`sample_users` must be a fraction in \(0, 1\]"),
+        ({"sample_users": 1.5}, r"`sample_users` must be a fraction in \(0, 1\]"),
         ({"patience": -1}, "`patience` >= 0"),
         ({"resume": True}, "`resume` needs the `directory`"),
     ],

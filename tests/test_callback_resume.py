@@ -11,7 +11,7 @@ import pytest
 import small_search
 from small_search import build_batches, build_model, build_search, run, tables
 
-from tf_autosample import RaceSearch
+from tf_autosample import Arm, RaceSearch
 
 
 class Crash(BaseException):
@@ -169,7 +169,7 @@ def test_directory_that_holds_a_search_is_refused(finished):
         ({"patience": 98}, "'patience': 99"),
         ({"metric": "val_ndcg@10"}, "'metric': 'val_ndcg@20'"),
         ({"strategy": RaceSearch()}, "'strategy': {'name': 'Rehearsed'"),
-        ({"blends": [{"dns4": 0.5, "dns8": 0.5}]}, "'arms': "),
+        ({"arms": [Arm({"dns4": 0.5, "dns8": 0.5})]}, "'arms': "),
         ({"seed": 4}, "'data_checksum': "),
     ],
     ids=str,

@@ -4,27 +4,46 @@ import os
 import pytest
 
 from tf_autosample.record import SearchRecord
-from tf_autosample.search import Arm, Decision
+from tf_autosample.search import Arm, Comparison, Decision
+
+DNS8 = {
+    "curve": [(1, 0.1), (2, 1 / 3)],
+    "epochs": 2,
+    "examples": 4800,
+    "seconds": 1.5,
+    "stopped": True,
+    "state": "last-dns8-2",
+    "best_state": "best-dns8-2",
+}
+UNIFORM = {
+    "curve": [(1, 0.05)],
+    "learned": [(1, {"uniform": 0.75, "dns8": 0.25})],
+    "epochs": 1,
+    "dropped": "too far behind",
+    "state": "last-uniform-1",
+    "best_state": "best-uniform-1",
+}
 
 
 def example():
-    arms = [
-        Arm("dns8", (1.0, 0.0), 8, [(1, 0.1), (2, 1 / 3)], 2, 4800, 1.5, stopped=True),
-        Arm("uniform", (0.0, 1.0), 1, [(1, 0.05)], 1, 2400, 0.7, dropped="too far behind"),
-        Arm("0.5-dns8+0.5-uniform", (0.5, 0.5), 9),
-    ]
+    extra = Arm({"dns8": 0.5, "uniform": 0.5}, is_extra=True)
     return SearchRecord(
         settings={"metric": "val_ndcg@20", "strategy": {"name": "RaceSearch", "growth": 1.5}},
-        arms=arms,
-        decisions=[
-            Decision({}, "dns8", 6, "begin"),
-            Decision({"uniform": "too far behind"}, None, reason="over"),
+        arms=[
+            Arm({"dns8": 1.0}, ladder=("dns", 8.0), cost=8, **DNS8),
+            Arm({"uniform": 1.0}, **UNIFORM),
+            Arm({"uniform": 1.0}, learning_rate=0.1, before={"dns8": 1.0}, before_epochs=3),
+            extra,
         ],
-        states={"dns8": "last-dns8-2", "uniform": "last-uniform-1"},
-        best_states={"dns8": "best-dns8-2", "uniform": "best-uniform-1"},
+        decisions=[
+            Decision({}, ("dns8", "uniform"), 6, "begin"),
+            Decision({"uniform": "too far behind"}, (extra.name,), 6, "enters", (extra,)),
+            Decision(reason="over"),
+        ],
         winner="dns8",
         reason="over",
-        runner_up={"name": "uniform", "paired_t": 3.25, "tie": False},
+        comparisons={"uniform": Comparison(-0.25, -0.5, 0.0, -3.25)},
+        subsample={"winner": "dns8"},
     )
 
 
@@ -43,15 +62,28 @@ def test_record_names_the_metric_and_each_arms_best(tmp_path):
     assert [(arm["name"], arm["best"], arm["best_epoch"]) for arm in content["arms"]] == [
         ("dns8", 1 / 3, 2),
         ("uniform", 0.05, 1),
+        ("uniform lr=0.1 after=dns8*3", None, 0),
         ("0.5-dns8+0.5-uniform", None, 0),
     ]
     assert content["arms"][0]["curve"] == [[1, 0.1], [2, 1 / 3]]
-    assert content["decisions"][1] == {
-        "drops": {"uniform": "too far behind"},
-        "train": None,
-        "until": 0,
-        "reason": "over",
+    assert content["decisions"][0] == {
+        "drops": {},
+        "train": ["dns8", "uniform"],
+        "until": 6,
+        "reason": "begin",
+        "enter": [],
     }
+
+
+def test_runner_up_is_the_best_of_the_others_with_the_winners_t():
+    record = example()
+    assert record.as_dict()["runner_up"] == {"name": "uniform", "paired_t": 3.25, "tie": False}
+    record.comparisons["uniform lr=0.1 after=dns8*3"] = Comparison(-0.1, -0.3, 0.1, -1.0)
+    record.arms[2].curve, record.arms[2].epochs = [(1, 0.06)], 1
+    expected = {"name": "uniform lr=0.1 after=dns8*3", "paired_t": 1.0, "tie": True}
+    assert record.as_dict()["runner_up"] == expected
+    record.comparisons = {}
+    assert record.as_dict()["runner_up"] is None
 
 
 def test_record_that_cannot_be_written_leaves_the_old_one(tmp_path):
@@ -115,10 +147,24 @@ def test_search_may_be_resumed_only_with_what_it_began_with():
         record.check_same_search(other)
 
 
+def test_arm_that_came_later_is_none_of_those_a_search_began_with():
+    record, other = example(), example()
+    other.arms.pop()
+    record.check_same_search(other)
+
+
+def test_arm_takes_the_place_of_the_one_with_its_name():
+    record = example()
+    trained = Arm({"uniform": 1.0}, epochs=7)
+    record.replace(trained)
+    assert record.arms[1] is trained
+    assert len(record.arms) == 4
+
+
 def test_only_a_search_that_ended_for_want_of_epochs_is_reopened():
     record = example()
     record.reopen()
     assert record == example()
     record.decisions.pop()  # the last decision was to train on
     record.reopen()
-    assert (record.winner, record.reason, record.runner_up) == (None, "", None)
+    assert (record.winner, record.reason, record.comparisons) == (None, "", {})

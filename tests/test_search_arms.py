@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tf_autosample.search import Arm, all_arms, choose, measured_epochs, paired_t
+from tf_autosample.search import Arm, Comparison, all_arms, choose, compare, measured_epochs
 
 
 def test_measured_epochs_are_dense_at_first_and_end_at_max_epochs():
@@ -14,105 +14,195 @@ def test_measured_epochs_are_dense_at_first_and_end_at_max_epochs():
 
 
 class Sampler:
-    def __init__(self, name, cost):
-        self.name, self.cost = name, cost
+    def __init__(self, name, cost, is_single=True, ladder=None):
+        self.name, self.cost, self.is_single, self.ladder = name, cost, is_single, ladder
 
 
-SAMPLERS = [Sampler("dns32", 32), Sampler("uniform", 1), Sampler("dns8", 8)]
+SAMPLERS = [
+    Sampler("dns32", 32, ladder=("dns", 32.0)),
+    Sampler("uniform", 1),
+    Sampler("dns8", 8, ladder=("dns", 8.0)),
+    Sampler("in-batch", 1, is_single=False),
+]
 
 
-def test_arms_are_the_corners_and_then_the_blends():
-    arms = all_arms(SAMPLERS, [{"uniform": 0.75, "dns32": 0.25}, {"dns8": 0.5, "dns32": 0.5}])
+def test_arms_are_the_corners_and_then_ones_own():
+    own = [Arm({"uniform": 0.75, "dns32": 0.25, "dns8": 0}), Arm({"dns8": 1}, learning_rate=3e-4)]
+    arms = all_arms(SAMPLERS, own)
     assert [(one.name, one.weights, one.cost) for one in arms] == [
-        ("dns32", (1.0, 0.0, 0.0), 32),
-        ("uniform", (0.0, 1.0, 0.0), 1),
-        ("dns8", (0.0, 0.0, 1.0), 8),
-        ("0.25-dns32+0.75-uniform", (0.25, 0.75, 0.0), 33),
-        ("0.5-dns32+0.5-dns8", (0.5, 0.0, 0.5), 40),
+        ("dns32", {"dns32": 1.0}, 32),
+        ("uniform", {"uniform": 1.0}, 1),
+        ("dns8", {"dns8": 1.0}, 8),
+        ("in-batch", {"in-batch": 1.0}, 1),
+        ("0.25-dns32+0.75-uniform", {"dns32": 0.25, "uniform": 0.75}, 33),
+        ("dns8 lr=0.0003", {"dns8": 1.0}, 8),
     ]
+    assert [one.is_corner for one in arms] == [True] * 4 + [False] * 2
+    assert [one.ladder for one in arms] == [
+        ("dns", 32.0),
+        None,
+        ("dns", 8.0),
+        None,
+        None,
+        None,
+    ]
+    assert [one.can_blend for one in arms] == [True, True, True, False, True, True]
+    assert arms[4] is not own[0]
 
 
 @pytest.mark.parametrize(
-    "blend",
+    ("settings", "name"),
     [
-        {"dns8": 0.5, "popular": 0.5},
+        ({"weights": {"b": 0.5, "a": 0.5}}, "0.5-a+0.5-b"),
+        ({"weights": {"a": 1}, "learning_rate": 3e-4, "l2": 0.05}, "a lr=0.0003 l2=0.05"),
+        ({"weights": {"a": 1}, "before": {"b": 1}, "before_epochs": 14}, "a after=b*14"),
+        ({"weights": {"a": 1}, "l2": 0.0, "name": "plain"}, "plain"),
+    ],
+)
+def test_arm_is_named_by_what_it_trains_with(settings, name):
+    assert Arm(**settings).name == name
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
         {"dns8": 0.5, "uniform": 0.4},
         {"dns8": 1.5, "uniform": -0.5},
         {"dns8": math.nan, "uniform": 1.0},
         {},
     ],
 )
-def test_impossible_blend_is_refused(blend):
-    with pytest.raises(ValueError, match="`blends` must give samplers of the mixture"):
-        all_arms(SAMPLERS, [blend])
+def test_weights_off_the_simplex_are_refused(weights):
+    with pytest.raises(ValueError, match="`weights` of an arm must be >= 0 and sum to 1"):
+        Arm(weights)
+    if weights:  # without any, an arm has no `before`
+        with pytest.raises(ValueError, match="`weights` of an arm must be >= 0 and sum to 1"):
+            Arm({"dns8": 1.0}, before=weights, before_epochs=1)
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan, math.inf])
+@pytest.mark.parametrize("setting", ["learning_rate", "l2"])
+def test_impossible_settings_of_an_arm_are_refused(setting, value):
+    with pytest.raises(ValueError, match=f"`{setting}` of an arm must be >= 0. Received"):
+        Arm({"a": 1.0}, **{setting: value})
+
+
+@pytest.mark.parametrize("half", [{"before": {"a": 1.0}}, {"before_epochs": 3}])
+def test_before_without_its_epochs_is_refused(half):
+    with pytest.raises(ValueError, match="`before` and `before_epochs` of an arm go together"):
+        Arm({"b": 1.0}, **half)
 
 
 @pytest.mark.parametrize(
-    "blends", [[{"dns8": 1.0}], [{"dns8": 0.5, "dns32": 0.5}, {"dns32": 0.5, "dns8": 0.5}]]
+    "own",
+    [
+        Arm({"dns8": 0.5, "popular": 0.5}),
+        Arm({"dns8": 1.0}, before={"popular": 1.0}, before_epochs=2),
+    ],
+    ids=lambda one: one.name,
 )
-def test_blend_that_is_there_already_is_refused(blends):
-    with pytest.raises(ValueError, match="`blends` must differ"):
-        all_arms(SAMPLERS, blends)
+def test_arm_of_a_sampler_that_is_not_there_is_refused(own):
+    with pytest.raises(ValueError, match="`arms` must weigh samplers of the mixture"):
+        all_arms(SAMPLERS, [own])
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        [Arm({"dns8": 1.0})],
+        [Arm({"dns8": 0.5, "dns32": 0.5}), Arm({"dns32": 0.5, "dns8": 0.5})],
+    ],
+)
+def test_arm_that_is_there_already_is_refused(own):
+    with pytest.raises(ValueError, match="`arms` must differ"):
+        all_arms(SAMPLERS, own)
+
+
+def test_untrained_copy_keeps_the_settings_and_forgets_the_rest():
+    settings = {"learning_rate": 0.1, "l2": 0.2, "before": {"b": 1.0}, "before_epochs": 3}
+    settings |= {"name": "one", "learns": "loss", "rate": 0.3, "ladder": ("kind", 8.0), "cost": 9}
+    settings |= {"can_blend": False, "is_extra": True}
+    trained = {"curve": [(1, 0.5)], "learned": [(1, {"a": 1.0})], "epochs": 1, "examples": 9}
+    trained |= {"seconds": 2.0, "stopped": True, "dropped": "why", "state": "s", "best_state": "b"}
+    full = Arm({"a": 1.0}, **settings, **trained)
+    assert full.untrained() == Arm({"a": 1.0}, **settings)
+    # No field is forgotten here, should one be added.
+    assert {"weights", *settings, *trained} == set(vars(full))
+
+
+def test_weights_before_are_used_for_their_epochs():
+    one = Arm({"a": 1.0}, before={"b": 1.0}, before_epochs=2)
+    assert [one.weights_at(epoch) for epoch in range(4)] == [{"b": 1}, {"b": 1}, {"a": 1}, {"a": 1}]
 
 
 def candidates(**best):
     costs = {"hard": 32, "mild": 8, "cheap": 1}
     return {
-        name: Arm(name, (1.0,), cost=costs[name], curve=[(1, value)], epochs=1, stopped=True)
+        name: Arm({name: 1.0}, cost=costs[name], curve=[(1, value)], epochs=1, stopped=True)
         for name, value in best.items()
     }
 
 
-def test_best_arm_wins_and_is_compared_with_the_second():
+def by_t(**t):
+    """Compares with the best as if the paired t were that of the name."""
+    return lambda one, best: Comparison(-0.1, -0.2, 0.1, t[one.name])
+
+
+def test_best_arm_wins():
     arms = candidates(hard=0.4, mild=0.3, cheap=0.35)
-    found = choose([*arms.values()], lambda first, second: 5.0)
-    assert found == (arms["hard"], "", {"name": "cheap", "paired_t": 5.0, "tie": False})
+    assert choose([*arms.values()], by_t(mild=-5.0, cheap=-2.0)) == (arms["hard"], "")
 
 
 def test_cheapest_of_the_tied_arms_wins_with_the_reason():
     arms = candidates(hard=0.4, mild=0.39, cheap=0.38)
-    t = {"mild": 0.5, "cheap": -1.9, "hard": -0.7}
-    found = choose([*arms.values()], lambda first, second: t[second.name])
-    assert found == (
-        arms["cheap"],
-        "cheap ties with hard and is cheaper",
-        {"name": "hard", "paired_t": -0.7, "tie": True},
-    )
+    found = choose([*arms.values()], by_t(mild=-0.5, cheap=-1.9))
+    assert found == (arms["cheap"], "cheap ties with hard and is cheaper")
 
 
-@pytest.mark.parametrize(
-    ("name", "change"), [("cheap", {"stopped": False}), ("cheap", {"cost": 32})]
-)
-def test_tied_arm_that_is_unfinished_or_no_cheaper_does_not_win(name, change):
+@pytest.mark.parametrize("change", [{"stopped": False}, {"cost": 32}])
+def test_tied_arm_that_is_unfinished_or_no_cheaper_does_not_win(change):
     arms = candidates(hard=0.4, cheap=0.39)
-    vars(arms[name]).update(change)
-    won, reason, second = choose([*arms.values()], lambda first, second: 0.0)
-    assert (won.name, reason) == ("hard", "")
-    assert second == {"name": "cheap", "paired_t": 0.0, "tie": True}
+    vars(arms["cheap"]).update(change)
+    assert choose([*arms.values()], by_t(cheap=0.0)) == (arms["hard"], "")
 
 
-def test_single_arm_has_no_runner_up():
-    (only,) = candidates(mild=0.3).values()
-    assert choose([only], lambda first, second: 0.0) == (only, "", None)
+def test_dropped_arm_does_not_win_unless_there_is_no_other():
+    arms = candidates(hard=0.3, mild=0.4)
+    vars(arms["mild"]).update(dropped="why", stopped=False)
+    assert choose([*arms.values()], by_t()) == (arms["hard"], "")
+    assert choose([arms["mild"]], by_t()) == (arms["mild"], "")
 
 
-def test_paired_t_agrees_with_scipy():
+def test_comparison_agrees_with_scipy():
     rng = np.random.default_rng(0)
-    first, second = rng.random(50), rng.random(50)
-    expected = scipy.stats.ttest_rel(first, second).statistic
-    assert paired_t(first, second) == pytest.approx(expected, rel=1e-12)
-    assert paired_t(second, first) == pytest.approx(-expected, rel=1e-12)
+    first, second = rng.random(500), rng.random(500)
+    found, reverse = compare(first, second), compare(second, first)
+    expected = scipy.stats.ttest_rel(first, second)
+    assert found.t == pytest.approx(expected.statistic, rel=1e-12)
+    assert found.difference == pytest.approx(first.mean() - second.mean(), rel=1e-12)
+    interval = expected.confidence_interval(0.95)  # 1.965 errors wide: 500 users are nearly normal
+    assert (found.low, found.high) == pytest.approx(tuple(interval), abs=1e-3)
+    assert (reverse.t, reverse.low, reverse.high) == (-found.t, -found.high, -found.low)
 
 
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ([0.5, 0.1, 0.3], [0.5, 0.1, 0.3], 0.0),
-        ([0.7], [0.1], 0.0),  # one user proves nothing
-        ([], [], 0.0),
-        ([1.0, 2.0], [0.5, 1.5], math.inf),
-        ([0.5, 1.5], [1.0, 2.0], -math.inf),
+        ([0.5, 0.1, 0.3], [0.5, 0.1, 0.3], Comparison(0.0, 0.0, 0.0, 0.0)),
+        ([1.0, 2.0], [0.5, 1.5], Comparison(0.5, 0.5, 0.5, math.inf)),
+        ([0.5, 1.5], [1.0, 2.0], Comparison(-0.5, -0.5, -0.5, -math.inf)),
     ],
 )
-def test_paired_t_of_degenerate_differences(first, second, expected):
-    assert paired_t(np.array(first), np.array(second)) == expected
+def test_comparison_of_degenerate_differences(first, second, expected):
+    assert compare(np.array(first), np.array(second)) == expected
+
+
+def test_one_user_proves_nothing():
+    found = compare(np.array([0.7]), np.array([0.2]))
+    assert found == Comparison(pytest.approx(0.5), -math.inf, math.inf, 0.0)
+    assert found.is_tie
+
+
+@pytest.mark.parametrize(("t", "is_tie"), [(1.99, True), (-1.99, True), (2.0, False), (-2, False)])
+def test_tie_is_a_t_below_two(t, is_tie):
+    assert Comparison(0.1, 0.0, 0.2, t).is_tie == is_tie

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AdaptiveHardnessSampler": "samplers",
+    "Arm": "search",
     "AugmentedSampler": "samplers",
     "AutoSample": "callback",
     "BCE": "losses",
@@ -25,7 +26,10 @@ _MODULE_OF = {
     "EmbeddingTable": "embedding",
     "Encoders": "models",
     "Evaluation": "evaluation",
+    "ExhaustiveSearch": "search",
     "FactorSampler": "samplers",
+    "GradientSearch": "search",
+    "HalvingSearch": "search",
     "Hinge": "losses",
     "InBatchSampler": "samplers",
     "InteractionData": "reading",
@@ -55,6 +59,7 @@ _MODULE_OF = {
     "UniformSampler": "samplers",
     "Vocabulary": "vocabulary",
     "evaluate": "evaluation",
+    "hardness_ladder": "samplers",
     "load_model": "models",
     "read_interactions": "reading",
     "split_last": "splitting",

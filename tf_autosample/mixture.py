@@ -105,6 +105,11 @@ class SamplerMixture(NegativeSampler):
         self._check_blend([k for k, weight in enumerate(weights) if weight > 0])
         self._fixed = weights
 
+    def learn(self) -> None:
+        """Frees the weights again: they start from the logits, equal at first."""
+        self._check_blend(range(len(self.samplers)))
+        self._fixed = None
+
     def pick(self, pool: CandidatePool):
         """Returns the picks of each active sampler by name, int32 [B, P] each."""
         picks = {sampler.name: sampler.pick(pool) for sampler in self.active}

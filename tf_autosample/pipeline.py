@@ -33,14 +33,18 @@ class TrainingBatches:
         proposal: What the candidate columns hold.
         num_rows: Rows in an epoch (of this shard).
         steps_per_epoch: Batches in an epoch.
+        arguments: What else `training_batches` was called with.
     """
 
-    def __init__(self, dataset, clock, interactions, proposal, num_rows, steps_per_epoch):
+    def __init__(
+        self, dataset, clock, interactions, proposal, num_rows, steps_per_epoch, arguments
+    ):
         self.dataset = dataset
         self.interactions = interactions
         self.proposal = proposal
         self.num_rows = num_rows
         self.steps_per_epoch = steps_per_epoch
+        self.arguments = arguments
         self._clock = clock
 
     def seek(self, epoch: int, step: int = 0) -> None:
@@ -114,7 +118,16 @@ def training_batches(
         dataset = dataset.prefetch(tf.data.AUTOTUNE)
     # `copy_to_device` forgets it, and nothing but a prefetch may follow it on a GPU.
     dataset.cardinality = lambda: tf.constant(steps, tf.int64)
-    return TrainingBatches(dataset, clock, interactions, proposal, num_rows, steps)
+    arguments = {
+        "batch_size": batch_size,
+        "candidates": proposal,
+        "seed": seed,
+        "shard": shard,
+        "placement": placement,
+        "model": model,
+        "device": device,
+    }
+    return TrainingBatches(dataset, clock, interactions, proposal, num_rows, steps, arguments)
 
 
 def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tf_autosample.search import Arm, Decision
+from tf_autosample.search import Arm, Comparison, Decision
 
 
 @dataclass
@@ -17,26 +17,28 @@ class SearchRecord:
         settings: Metric, strategy, patience and the like: what must agree to resume.
         arms: All arms with their curves, costs and, once dropped, the reason.
         decisions: What the strategy decided, in order.
-        states: Name of the saved training state of each arm that has trained.
-        best_states: Name of the saved best weights of each arm.
         winner: The chosen arm, None while the search goes on.
         reason: Why the search ended as it did.
-        runner_up: Name of the second arm, the paired t of the winner against it over validation
-            users, and whether that is a tie.
+        comparisons: Each other arm's best metric against the winner's, over validation users.
+        subsample: The content of the record of the race on a sample of the users, if there was
+            one; this record is then that of the winner's run on all of them.
     """
 
     settings: dict
     arms: list[Arm]
     decisions: list[Decision] = field(default_factory=list)
-    states: dict[str, str] = field(default_factory=dict)
-    best_states: dict[str, str] = field(default_factory=dict)
     winner: str | None = None
     reason: str = ""
-    runner_up: dict | None = None
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    subsample: dict | None = None
 
     def arm(self, name: str) -> Arm:
         """Returns the arm called `name`."""
         return next(arm for arm in self.arms if arm.name == name)
+
+    def replace(self, arm: Arm) -> None:
+        """Puts an arm in the place of the one with its name."""
+        self.arms[self.arms.index(self.arm(arm.name))] = arm
 
     @property
     def leader(self) -> Arm:
@@ -49,16 +51,24 @@ class SearchRecord:
         return sum(arm.epochs for arm in self.arms)
 
     @property
+    def runner_up(self) -> dict | None:
+        """The best of the other arms, and whether the winner ties with it."""
+        if not self.comparisons:
+            return None
+        second = max(map(self.arm, self.comparisons), key=lambda arm: arm.best)
+        found = self.comparisons[second.name]
+        return {"name": second.name, "paired_t": -found.t, "tie": found.is_tie}
+
+    @property
     def live_states(self) -> set[str]:
         """The saved states that may still be needed."""
-        over = {arm.name for arm in self.arms if arm.dropped is not None or arm.stopped}
-        running = {state for name, state in self.states.items() if name not in over}
-        return running | set(self.best_states.values())
+        running = {arm.state for arm in self.arms if arm.dropped is None and not arm.stopped}
+        return (running | {arm.best_state for arm in self.arms}) - {None}
 
     def check_same_search(self, other: "SearchRecord") -> None:
         """Raises ValueError unless `other`, about to go on with this one, has equal settings."""
         began, received = (
-            {**record.settings, "arms": [[arm.name, arm.weights] for arm in record.arms]}
+            {**record.settings, "arms": [arm.name for arm in record.arms if not arm.is_extra]}
             for record in (self, other)
         )
         keys = [key for key in began | received if began.get(key) != received.get(key)]
@@ -72,12 +82,13 @@ class SearchRecord:
 
     def reopen(self) -> None:
         """Lets a search go on that ended for want of epochs, not by its strategy's decision."""
-        if self.decisions[-1].train is not None:
-            self.winner, self.reason, self.runner_up = None, "", None
+        if self.decisions[-1].train:
+            self.winner, self.reason, self.comparisons = None, "", {}
 
     def as_dict(self) -> dict:
         """The record as JSON values, with the metric's name and each arm's best on top."""
         content = {"metric": self.settings["metric"], **dataclasses.asdict(self)}
+        content["runner_up"] = self.runner_up
         for arm, values in zip(self.arms, content["arms"], strict=True):
             values |= {"best": arm.best if arm.curve else None, "best_epoch": arm.best_epoch}
         return content
@@ -92,11 +103,21 @@ class SearchRecord:
     def read(cls, path: Path) -> "SearchRecord":
         """Reads what `write` wrote."""
         content = json.loads(path.read_text())
-        del content["metric"]
+        del content["metric"], content["runner_up"]
         for values in content["arms"]:
             del values["best"], values["best_epoch"]
-            values["weights"] = tuple(values["weights"])
-            values["curve"] = [tuple(point) for point in values["curve"]]
-        content["arms"] = [Arm(**values) for values in content["arms"]]
+        content["arms"] = [_arm(values) for values in content["arms"]]
+        for values in content["decisions"]:
+            entered = tuple(_arm(one) for one in values["enter"])
+            values |= {"train": tuple(values["train"]), "enter": entered}
         content["decisions"] = [Decision(**values) for values in content["decisions"]]
+        content["comparisons"] = {
+            name: Comparison(**values) for name, values in content["comparisons"].items()
+        }
         return cls(**content)
+
+
+def _arm(values: dict) -> Arm:
+    pairs = {key: [tuple(pair) for pair in values[key]] for key in ("curve", "learned")}
+    ladder = values["ladder"] and tuple(values["ladder"])
+    return Arm(**{**values, **pairs, "ladder": ladder})

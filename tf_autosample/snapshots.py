@@ -1,6 +1,7 @@
 """Saved states of variables: in memory, or in files when there is a directory."""
 
 import os
+import urllib.parse
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Snapshots:
         if self.directory is None:
             self._memory[name] = list(arrays)
             return
-        staged = self.directory / f".{name}.tmp"
+        staged = self._path(name).with_suffix(".tmp")
         with staged.open("wb") as file:
             np.savez(file, *arrays)
         os.replace(staged, self._path(name))
@@ -42,12 +43,13 @@ class Snapshots:
         self._memory = {name: self._memory[name] for name in self._memory if name in names}
         if self.directory is not None:
             kept = {self._path(name) for name in names}
-            for path in [*self.directory.glob("*.npz"), *self.directory.glob(".*.tmp")]:
+            for path in [*self.directory.glob("*.npz"), *self.directory.glob("*.tmp")]:
                 if path not in kept:
                     path.unlink()
 
     def _path(self, name: str) -> Path:
-        return self.directory / f"{name}.npz"
+        # Names of arms hold what not every file system allows in a name.
+        return self.directory / f"{urllib.parse.quote(name, safe='+=')}.npz"
 
 
 def read_variables(variables: Sequence) -> list[np.ndarray]:

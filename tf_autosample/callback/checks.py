@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tf_autosample.interactions import DataError, Interactions
+from tf_autosample.metrics import METRICS
 
 # These take the epochs of `fit` for those of one training run.
 SCHEDULE = "Give the optimizer a schedule: it counts the steps of each arm."
@@ -15,6 +16,33 @@ CUTTING_ACROSS = {
     keras.callbacks.LearningRateScheduler: SCHEDULE,
     keras.callbacks.BackupAndRestore: "Pass `directory` and `resume` to `AutoSample`.",
 }
+
+
+def check_arguments(search) -> None:
+    """Refuses arguments of `AutoSample` that are out of range."""
+    validation, metric = search.validation, search.metric
+    if not len(validation):
+        raise ValueError("`validation` must hold interactions. Received: none.")
+    name, _, cutoff = metric.removeprefix("val_").partition("@")
+    fits = cutoff.isdecimal() and 1 <= int(cutoff) <= validation.num_items
+    if not (metric.startswith("val_") and name in METRICS and fits):
+        raise ValueError(
+            f"`metric` must be 'val_<name>@<k>', <name> one of {', '.join(METRICS)} and <k> "
+            f"from 1 to the {validation.num_items} items. Received: metric={metric!r}."
+        )
+    if search.max_epochs < 1 or search.patience < 0 or search.workers < 1:
+        raise ValueError(
+            "`max_epochs` and `workers` must be >= 1 and `patience` >= 0. Received: "
+            f"max_epochs={search.max_epochs!r}, workers={search.workers!r}, "
+            f"patience={search.patience!r}."
+        )
+    if search.sample_users is not None and not 0 < search.sample_users <= 1:
+        raise ValueError(
+            "`sample_users` must be a fraction in (0, 1], or None. "
+            f"Received: sample_users={search.sample_users!r}."
+        )
+    if search.resume and search.directory is None:
+        raise ValueError("`resume` needs the `directory` of the search to go on with.")
 
 
 def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: Interactions):

@@ -49,7 +49,11 @@ class RetrievalModel(keras.Model):
     Attributes:
         batches: The `TrainingBatches` of the `fit` under way.
         fit_callbacks: The callbacks of the `fit` under way.
+        is_bound_to_users: Whether it can train only on the very interactions that it was built
+            from, and not on those of some of the users.
     """
+
+    is_bound_to_users = False
 
     def __init__(
         self,
@@ -228,11 +232,14 @@ class RetrievalModel(keras.Model):
                 "`steps_per_epoch` must be left out: an epoch shows every interaction once. "
                 f"Received: steps_per_epoch={kwargs['steps_per_epoch']!r}."
             )
-        self.fit_callbacks = keras.tree.flatten(callbacks) if callbacks else []
-        self.batches = batches
+        callbacks = keras.tree.flatten(callbacks) if callbacks else []
+        for one in callbacks:
+            if hasattr(one, "before_fit"):  # a search may train on fewer users first
+                one.before_fit(self, batches)
+        self.fit_callbacks, self.batches = callbacks, batches
         self.adapt(batches.interactions)
         if not any(getattr(one, "steers_epochs", False) for one in self.fit_callbacks):
-            callbacks = [_EpochStart(), *self.fit_callbacks]
+            callbacks = [_EpochStart(), *callbacks]
         # Told the steps, Keras makes one iterator an epoch in place of two; each costs 40 ms. It
         # warns that it cannot shuffle a dataset unless told not to.
         kwargs = {"shuffle": False, **kwargs, "steps_per_epoch": batches.steps_per_epoch}

@@ -97,11 +97,8 @@ class InteractionGraph(keras.layers.Layer):
         )
 
         @tf.custom_gradient
-        def multiply(emb):
-            def gradient(upstream):
-                return tf.raw_ops.SparseMatrixMatMul(a=matrix, b=upstream)
-
-            return tf.raw_ops.SparseMatrixMatMul(a=matrix, b=emb), gradient
+        def multiply(emb):  # its own gradient, and so its own second one
+            return tf.raw_ops.SparseMatrixMatMul(a=matrix, b=emb), multiply
 
         return multiply
 
@@ -139,6 +136,8 @@ class GraphModel(RetrievalModel):
         seed: Seeds the initial weights.
         **kwargs: `loss`, `normalize` of `RetrievalModel`.
     """
+
+    is_bound_to_users = True
 
     def __init__(
         self,

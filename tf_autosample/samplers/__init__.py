@@ -12,6 +12,7 @@ from tf_autosample.samplers.gated import DisentangledSampler as DisentangledSamp
 from tf_autosample.samplers.in_batch import InBatchSampler as InBatchSampler
 from tf_autosample.samplers.in_batch import MixedSampler as MixedSampler
 from tf_autosample.samplers.in_batch import SharedSampler as SharedSampler
+from tf_autosample.samplers.ladder import hardness_ladder as hardness_ladder
 from tf_autosample.samplers.memory import MemorySampler as MemorySampler
 from tf_autosample.samplers.mixing import DimensionMixupSampler as DimensionMixupSampler
 from tf_autosample.samplers.mixing import MixGCFSampler as MixGCFSampler

@@ -156,6 +156,11 @@ class NegativeSampler(keras.layers.Layer):
         """Item look-ups per positive; `AutoSample` prefers the cheaper of two that tie."""
         return self.proposal.num_columns
 
+    @property
+    def ladder(self) -> tuple[str, float] | None:
+        """(Kind, hardness), where samplers of one kind are ordered by hardness; else None."""
+        return None
+
     def pick(self, pool: CandidatePool):
         """Returns int32 [B], or [B, P] if `num_picks` is above 1: items outside the history."""
         raise NotImplementedError(f"{type(self).__name__} must define `pick(pool)`.")
@@ -218,6 +223,17 @@ class CandidateSampler(NegativeSampler):
     @property
     def proposal(self) -> Proposal:
         return Proposal(uniform=self.num_candidates)
+
+    @property
+    def ladder(self) -> tuple[str, float]:
+        return self.ladder_by("num_candidates")
+
+    def ladder_by(self, setting: str) -> tuple[str, float]:
+        """The ladder of all samplers that differ from this one by a setting alone."""
+        config = self.get_config()
+        hidden = {setting, *keras.layers.Layer.get_config(self)}
+        others = {key: config[key] for key in sorted(config.keys() - hidden)}
+        return f"{type(self).__name__} {others}", float(config[setting])
 
     def pick_layers(self, pool: CandidatePool, layer_scores):
         """Picks the best candidate of each layer: float [B, M, L+1] -> int32 [B, L+1].

@@ -97,6 +97,10 @@ class AdaptiveHardnessSampler(CandidateSampler):
             )
         self.hardness, self.shift, self.power = float(hardness), float(shift), float(power)
 
+    @property
+    def ladder(self):
+        return self.ladder_by("hardness")
+
     def pick(self, pool):
         scores = pool.scores[:, : self.num_candidates]
         base = tf.maximum(pool.positive_scores + self.shift, MIN_BASE)

@@ -1,0 +1,71 @@
+"""Plays a strategy over curves that are known beforehand."""
+
+import json
+import math
+from dataclasses import asdict
+
+from tf_autosample.search import Arm
+
+LN = math.log
+
+
+def arm(name, values, **state):
+    """An arm measured at every epoch."""
+    curve = list(enumerate(values, 1))
+    return Arm({name: 1.0}, name=name, curve=curve, epochs=len(values), **state)
+
+
+def logarithmic(slope, offset=0.0):
+    return lambda epoch: slope * LN(epoch) + offset
+
+
+def as_json(arms):
+    return json.dumps([asdict(one) for one in arms])
+
+
+def reread(arms):
+    return [Arm(**values) for values in json.loads(as_json(arms))]
+
+
+def play(curves, strategy, *, max_epochs, patience=12, arms=None, until_decision=None):
+    """Returns the arms and the decisions. `curves` gives each arm's metric at an epoch by name.
+
+    The arms are written as JSON and read again before every decision.
+    """
+    arms = strategy.first_arms(arms or [Arm({name: 1.0}) for name in curves])
+    decisions = []
+    while True:
+        arms = reread(arms)
+        decision = strategy.decide(arms, max_epochs)
+        decisions.append(decision)
+        arms += [one.untrained() for one in decision.enter]
+        by_name = {one.name: one for one in arms}
+        assert len(by_name) == len(arms)
+        for name, reason in decision.drops.items():
+            by_name[name].dropped = reason
+        if not decision.train or len(decisions) == until_decision:
+            return arms, decisions
+        assert any(not by_name[name].stopped for name in decision.train), "no progress"
+        for name in decision.train:
+            train(by_name[name], curves[name], decision.until, max_epochs, patience)
+
+
+def train(one, curve, until, max_epochs, patience):
+    while not one.stopped and one.epochs < until:
+        one.epochs += 1
+        one.curve.append((one.epochs, curve(one.epochs)))
+        out_of_patience = one.epochs > 1.5 * one.best_epoch + patience
+        one.stopped = one.epochs >= max_epochs or out_of_patience
+
+
+def cost(arms):
+    return {one.name: one.epochs for one in arms}
+
+
+def turns(decisions):
+    """What trained, and until when."""
+    return [(one.train, one.until) for one in decisions if one.train]
+
+
+def winner(arms):
+    return max(arms, key=lambda one: one.best).name

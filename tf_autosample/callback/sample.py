@@ -1,0 +1,87 @@
+"""A race on a sample of the users, for data on which a full race would be dear."""
+
+import logging
+
+import numpy as np
+
+from tf_autosample.interactions import Interactions
+from tf_autosample.pipeline import training_batches
+from tf_autosample.snapshots import write_variables
+
+log = logging.getLogger(__name__)
+
+# Above this many training interactions a quarter of the users stands for all of them.
+LARGE = 5_000_000
+FRACTION = 0.25
+
+
+def race_on_sample(search, model, batches):
+    """Races on a sample of the users and puts the model back to where it was.
+
+    Args:
+        search: The `AutoSample` that is about to begin.
+        model: The `RetrievalModel`.
+        batches: The `TrainingBatches` of all users.
+
+    Returns:
+        The finished `AutoSample` of the race, or None if all users are to take part.
+    """
+    interactions = batches.interactions
+    fraction = search.sample_users
+    if fraction is None:
+        fraction = FRACTION if len(interactions) > LARGE else 1.0
+    if fraction < 1 and model.is_bound_to_users:
+        log.info("searching on all users: a %s needs them all", type(model).__name__)
+        fraction = 1.0
+    if fraction == 1:
+        return None
+    chosen = _choose_users(search.validation, fraction, batches.arguments["seed"])
+    train, validation = _only(interactions, chosen), _only(search.validation, chosen)
+    log.info(
+        "searching on %d of %d users, %d of %d training interactions",
+        chosen.sum(),
+        len(chosen),
+        len(train),
+        len(interactions),
+    )
+    sampled = type(search)(
+        validation,
+        search.strategy,
+        search.metric,
+        arms=search.arms,
+        max_epochs=search.max_epochs,
+        patience=search.patience,
+        directory=None if search.directory is None else search.directory / "sample",
+        resume=search.resume,
+        sample_users=1.0,
+        workers=search.workers,
+    )
+    few = training_batches(train, **batches.arguments)
+    # The `epochs` of `fit` are those of the final run; the race ends by its own rules.
+    epochs = search.max_epochs * (len(model.sampler.samplers) + len(search.arms) + 2)
+    model.fit(few, epochs=epochs, callbacks=[sampled], verbose=0)
+    write_variables(sampled.runner.variables, sampled.runner.snapshots.load("initial"))
+    return sampled
+
+
+def _choose_users(validation: Interactions, fraction: float, seed: int) -> np.ndarray:
+    """Returns bool [U]: a random fraction of the users, some of them in validation."""
+    random = np.random.default_rng([seed, 1]).permutation(validation.num_users)
+    chosen = np.zeros(validation.num_users, bool)
+    chosen[random[: max(1, round(fraction * len(random)))]] = True
+    if not chosen[validation.users].any():
+        raise ValueError(
+            "`sample_users` must leave users with validation interactions. "
+            f"Received: {fraction}, which leaves none of {len(np.unique(validation.users))}."
+        )
+    return chosen
+
+
+def _only(interactions: Interactions, chosen: np.ndarray) -> Interactions:
+    kept = chosen[interactions.users]
+    return Interactions(
+        interactions.users[kept],
+        interactions.items[kept],
+        interactions.num_users,
+        interactions.num_items,
+    )

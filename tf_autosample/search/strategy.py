@@ -1,0 +1,42 @@
+"""What a strategy is asked and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tf_autosample.search.arms import Arm
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do next.
+
+    Attributes:
+        drops: Reason by name of each arm to give up.
+        train: Names of the arms to train next, which may be done side by side. None are left when
+            the search is over.
+        until: Epoch up to which they train, unless they stop before.
+        reason: Why, in plain words.
+        enter: New arms. They may be among those to train.
+    """
+
+    drops: dict[str, str] = field(default_factory=dict)
+    train: tuple[str, ...] = ()
+    until: int = 0
+    reason: str = ""
+    enter: tuple[Arm, ...] = ()
+
+
+class Strategy(Protocol):
+    """Decides from curves alone; a frozen dataclass, so that its settings can be recorded."""
+
+    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
+        """Returns the arms to begin with, given the corners and the user's own arms."""
+
+    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+        """Returns the next decision, once all arms of the one before have trained.
+
+        Args:
+            arms: All arms, in a fixed order.
+            max_epochs: The last epoch of any arm.
+        """
