@@ -172,3 +172,50 @@ def test_race_decides_the_same_from_arms_that_were_written_and_read(seed):
 def test_race_refuses_settings_that_cannot_work(bad):
     with pytest.raises(ValueError, match="`first_rung` must be >= 1, `growth` > 1"):
         RaceSearch(**bad)
+
+
+def test_slow_starter_that_a_plain_race_loses_wins_with_a_horizon():
+    # 1.2 ln e - 0.9 passes ln e at epoch 90, and needs an optimism of (0.9 - 0.2 ln n) / 1.2 at
+    # rung n: 0.45 at 6, 0.38 at 9, 0.31 at 14, then less than 0.25. A horizon of 30 gives 0.97,
+    # 0.72 and 0.46.
+    curves = {"early": logarithmic(1.0), "late": logarithmic(1.2, -0.9)}
+    plain, _ = play(curves, RaceSearch(), max_epochs=200)
+    assert (cost(plain), winner(plain)) == ({"early": 200, "late": 6}, "early")
+    arms, _ = play(curves, RaceSearch(horizon=30), max_epochs=200)
+    assert (cost(arms), winner(arms)) == ({"early": 200, "late": 200}, "late")
+
+
+@pytest.mark.parametrize(
+    ("horizon", "optimism"),
+    [(12, 0.6 * math.log(2)), (7, 0.25)],  # 0.6 ln(7 / 6) = 0.09 is below the 0.25
+)
+@pytest.mark.parametrize("nudge", [-1e-6, 1e-6])
+def test_horizon_takes_the_place_of_a_smaller_optimism(horizon, optimism, nudge):
+    behind = arm("behind", [0.1, 0.15, 0.20, 0.18, 0.30, 0.29])
+    leader = arm("leader", [0.30 + optimism * 0.10 / 0.4054651081 + nudge] * 6)
+    drops = RaceSearch(horizon=horizon).decide([behind, leader], 50).drops
+    assert ("behind" in drops) == (nudge > 0)
+
+
+def test_thorough_race_keeps_an_arm_longer_and_a_fast_one_drops_it_sooner():
+    # A curve s ln(e) against ln(e) is dropped at rung n, n' the one before, where
+    # s (ln n + optimism ln(n / n') / ln 1.5) < 1 + margin times ln n. For s = 0.89 the fast race
+    # does so at 6, 0.89 (1.792 + 0.15) = 1.728 < 1.810, as at 4 it looks back to 2; the plain one
+    # at 9; the thorough one not at 48, 0.89 (3.871 + 0.5) = 3.890 > 3.871, but at 72, 0.89 (4.277
+    # + 0.5) = 4.251 < 4.277.
+    curves = {"leader": logarithmic(1.0), "behind": logarithmic(0.89)}
+    epochs = {}
+    for strategy in (RaceSearch.fast(), RaceSearch(), RaceSearch.thorough()):
+        arms, _ = play(curves, strategy, max_epochs=100)
+        epochs[strategy.optimism] = cost(arms)["behind"]
+    assert epochs == {0.15: 6, 0.25: 9, 0.5: 72}
+
+
+def test_presets_take_changes():
+    assert RaceSearch.fast(first_rung=5) == RaceSearch(optimism=0.15, margin=0.01, first_rung=5)
+    assert RaceSearch.thorough(blend=True) == RaceSearch(optimism=0.5, blend=True)
+
+
+def test_horizon_within_the_first_rung_is_refused():
+    with pytest.raises(ValueError, match="`horizon` must be None or > `first_rung`"):
+        RaceSearch(horizon=6)

@@ -73,13 +73,15 @@ class RaceSearch:
             return Decision({}, behind, rung, f"newcomers catch up to epoch {rung}")
         drops = self._drops(alive, rung) if rung else {}
         running = [arm for arm in running if arm.name not in drops]
-        newcomers = self._newcomers(arms, drops, waiting) if rung else ()
+        newcomers = self._newcomers(arms, drops, waiting)
         if newcomers:
+            rung = rung or max(arm.epochs for arm in alive)  # the others may all have stopped
             reason = f"beside the best of their ladder; they catch up to epoch {rung}"
             return Decision(drops, newcomers, rung, reason)
         if not running:
             return self._end(arms, drops, waiting, max_epochs)
-        if len(running) == 1 and not any(arm.stopped for arm in arms):
+        is_last = len(running) == 1 and not any(arm.stopped for arm in arms)
+        if is_last and (rung or not waiting):
             reason = "the last arm trains to its end"
             return Decision(drops, (running[0].name,), max_epochs, reason)
         rung = min(self._rung_after(rung), max_epochs)
@@ -88,15 +90,17 @@ class RaceSearch:
 
     def _drops(self, arms: Sequence[Arm], rung: int) -> dict[str, str]:
         """Reasons for the arms to drop. One that has stopped costs nothing more: it may stay."""
-        leader = max(arms, key=lambda arm: arm.best)
+        # Extra arms come when others have trained for long: what those had at the rung counts.
+        leader = max(arms, key=lambda arm: arm.best_until(rung))
+        bar = leader.best_until(rung)
         drops = {}
         for arm in arms:
             forecast = self._forecast(arm, rung)
-            behind = forecast < leader.best * (1 + self.margin)
+            behind = forecast < bar * (1 + self.margin)
             if arm is not leader and not arm.stopped and behind:
                 drops[arm.name] = (
                     f"at epoch {arm.epochs} its best is {arm.best:.4f} and its forecast "
-                    f"{forecast:.4f}, behind {leader.name} with {leader.best:.4f}"
+                    f"{forecast:.4f}, behind {leader.name} with {bar:.4f}"
                 )
         return drops
 
@@ -110,8 +114,7 @@ class RaceSearch:
         return arm.best + optimism * (arm.best - before) / math.log(self.growth)
 
     def _end(self, arms, drops, waiting, max_epochs) -> Decision:
-        ranked = sorted((arm for arm in arms if arm.curve), key=lambda arm: -arm.best)
-        extra = self._extra_arms(ranked) if not any(arm.is_extra for arm in arms) else ()
+        extra = self._extra_arms(arms) if not any(arm.is_extra for arm in arms) else ()
         names = tuple(arm.name for arm in extra)
         drops |= {
             name: "not run: its neighbours on the ladder were not the best" for name in waiting
@@ -121,16 +124,18 @@ class RaceSearch:
         rung = min(self.first_rung, max_epochs)
         return Decision(drops, names, rung, "the winner is challenged", extra)
 
-    def _extra_arms(self, ranked: Sequence[Arm]) -> tuple[Arm, ...]:
+    def _extra_arms(self, arms: Sequence[Arm]) -> tuple[Arm, ...]:
+        ranked = sorted((arm for arm in arms if arm.curve), key=lambda arm: -arm.best)
         winner, extra = ranked[0], []
         third_rung = self._rung_after(self._rung_after(self.first_rung))
-        others = [arm for arm in ranked[1:] if arm.can_blend]
+        others = [arm for arm in ranked if arm.can_blend and arm.weights != winner.weights]
         if self.blend and winner.can_blend and others:
             extra.append(winner.blended_with(others[0]))
         leader = max(ranked, key=lambda arm: arm.best_until(third_rung))
-        if self.rewind and leader is not winner:
+        if self.rewind and leader.weights != winner.weights:
             extra.append(winner.begun_with(leader, third_rung))
-        return tuple(extra)
+        names = {arm.name for arm in arms}  # the user may have thought of it too
+        return tuple(arm for arm in extra if arm.name not in names)
 
     def _waiting(self, arms: Sequence[Arm]) -> set[str]:
         """Names of the arms of a ladder whose turn has not come."""
@@ -148,7 +153,7 @@ class RaceSearch:
             best = max(ladder, key=lambda arm: arm.best)
             place = ladder.index(best)
             beside = ladder[max(place - 1, 0) : place + 2]
-            if best.dropped is None and best.name not in drops:
+            if best.curve and best.dropped is None and best.name not in drops:
                 names += [arm.name for arm in beside if arm.name in waiting and not arm.dropped]
         return tuple(names)
 

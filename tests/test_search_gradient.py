@@ -1,0 +1,47 @@
+import pytest
+
+from tf_autosample.search import Arm, Decision, GradientSearch
+
+
+def corners():
+    return [Arm({"a": 1.0}, cost=1), Arm({"b": 1.0}, cost=8)]
+
+
+def test_search_begins_with_the_even_mixture_of_the_single_samplers_alone():
+    others = [Arm({"a": 0.5, "b": 0.5}), Arm({"a": 1.0}, l2=0.1)]
+    (mixture,) = GradientSearch("maximin", rate=0.1).first_arms([*corners(), *others])
+    assert (mixture.name, mixture.weights) == ("mixture", {"a": 0.5, "b": 0.5})
+    assert (mixture.learns, mixture.rate, mixture.cost) == ("maximin", 0.1, 9)
+
+
+def mixture(weights, **state):
+    return Arm(weights, name="mixture", learns="loss", **state)
+
+
+def test_mixture_trains_and_then_the_heaviest_sampler_from_scratch():
+    strategy = GradientSearch(epochs=4)
+    decision = strategy.decide([mixture({"a": 0.5, "b": 0.5})], 50)
+    assert (decision.train, decision.until) == (("mixture",), 4)
+    learned = mixture({"a": 0.25, "b": 0.75}, epochs=4)
+    decision = strategy.decide([learned], 50)
+    assert decision == Decision(
+        {"mixture": "its weights are learned: b 0.750"},
+        ("b",),
+        50,
+        "b has the largest weight, 0.750; it trains from scratch",
+        (Arm({"b": 1.0}),),
+    )
+    heaviest = Arm({"b": 1.0}, epochs=50, stopped=True)
+    assert strategy.decide([learned, heaviest], 50).train == ()
+
+
+@pytest.mark.parametrize("state", [{"epochs": 3}, {"epochs": 1, "stopped": True}])
+def test_mixture_learns_no_longer_than_max_epochs_or_until_it_stops(state):
+    decision = GradientSearch(epochs=10).decide([mixture({"a": 1.0}, **state)], 3)
+    assert (decision.train, decision.until) == (("a",), 3)
+
+
+@pytest.mark.parametrize("bad", [{"criterion": "luck"}, {"epochs": 0}, {"rate": 0.0}])
+def test_settings_that_cannot_work_are_refused(bad):
+    with pytest.raises(ValueError, match="`criterion` must be one of loss, alignment, maximin"):
+        GradientSearch(**bad)
