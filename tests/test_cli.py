@@ -8,10 +8,13 @@ import time
 import numpy as np
 import pytest
 
+from tf_autosample import hardness_ladder
 from tf_autosample.cli import main
 from tf_autosample.cli.samplers import parse_samplers
+from tf_autosample.cli.settings import STRATEGIES
 
 SMALL = ["--dim", "8", "--batch-size", "128", "--max-epochs", "8", "--learning-rate", "0.05"]
+SEARCH = [*SMALL, "--sampler", "uniform,dns:m=8"]
 
 
 def run(*arguments, monkeypatch=None) -> int:
@@ -44,7 +47,7 @@ def trained(tmp_path_factory):
     """A finished run on a small file, and the file."""
     folder = tmp_path_factory.mktemp("cli")
     data = write_block_data(folder / "train.csv")
-    code = run("train", "--train", data, "--out", folder / "run", *SMALL)
+    code = run("train", "--train", data, "--out", folder / "run", *SEARCH)
     assert code == 0
     return folder
 
@@ -57,7 +60,8 @@ def test_help_lists_every_command_without_loading_tensorflow():
         "finally: print('tensorflow' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    for command in ("train", "evaluate", "export", "serve", "query", "doctor", "demo"):
+    commands = "train compare evaluate report export serve query doctor demo"
+    for command in commands.split():
         assert f"│ {command} " in done.stdout
     assert done.stdout.strip().endswith("False")
 
@@ -78,7 +82,7 @@ def test_train_leaves_all_that_a_run_made(trained):
     arguments = json.loads((trained / "run" / "run.json").read_text())["arguments"]
     assert (arguments["dim"], arguments["seed"]) == (8, 1)
     search = json.loads((trained / "run" / "search.json").read_text())
-    assert [arm["name"] for arm in search["arms"]] == ["uniform", "popularity", "dns8", "dns32"]
+    assert [arm["name"] for arm in search["arms"]] == ["uniform", "dns8"]
 
 
 def test_evaluate_on_the_rows_of_validation_needs_them_unseen(trained, tmp_path, capsys):
@@ -122,6 +126,9 @@ def test_export_and_query_answer_with_items_of_the_users_half(trained, capsys):
         (["train", "--out", "OUT", "--data", "netflix"], "movielens-100k"),
         (["train", "--out", "OUT", "--train", "FILE", "--sampler", "hardest"], "hardest"),
         (["train", "--out", "OUT", "--train", "FILE", "--sampler", "dns:q=8"], "m=NUMBER"),
+        (["train", "--out", "OUT", "--train", "FILE", "--sampler", "dns,dns:m=8"], "dns8"),
+        (["train", "--out", "OUT", "--train", "FILE", "--strategy", "best"], "halving"),
+        (["train", "--out", "OUT", "--train", "FILE", "--sample-users", "2"], "(0, 1]"),
         (["train", "--out", "OUT", "--train", "FILE", "--model", "svd"], "mf"),
         (["train", "--out", "OUT", "--train", "FILE", "--item", "sku"], "sku"),
         (["evaluate", "OUT"], "--out of an earlier `train`"),
@@ -140,21 +147,21 @@ def test_what_the_user_can_mend_exits_with_2_and_says_what(
 
 def test_a_run_is_not_overwritten_and_not_resumed_with_other_arguments(trained, capsys):
     again = ("train", "--train", trained / "train.csv", "--out", trained / "run")
-    assert run(*again, *SMALL) == 2
+    assert run(*again, *SEARCH) == 2
     assert "--resume" in capsys.readouterr().err
-    assert run(*again, *SMALL, "--dim", "16", "--resume") == 2
+    assert run(*again, *SEARCH, "--dim", "16", "--resume") == 2
     assert "'dim': (8, 16)" in capsys.readouterr().err
 
 
 def test_a_training_killed_and_resumed_ends_like_one_that_was_not(trained, tmp_path):
     command = [
         *(sys.executable, "-c", "from tf_autosample.cli import main; main()", "train"),
-        *("--train", str(trained / "train.csv"), "--out", str(tmp_path / "run"), *SMALL),
+        *("--train", str(trained / "train.csv"), "--out", str(tmp_path / "run"), *SEARCH),
     ]
     record = tmp_path / "run" / "search.json"
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while process.poll() is None:  # kill it as soon as the second arm has begun
-        if record.exists() and len(json.loads(record.read_text())["states"]) > 1:
+        if record.exists() and json.loads(record.read_text())["arms"][1]["epochs"]:
             os.kill(process.pid, signal.SIGKILL)
         time.sleep(0.005)
     assert process.returncode == -signal.SIGKILL
@@ -169,12 +176,38 @@ def test_a_training_killed_and_resumed_ends_like_one_that_was_not(trained, tmp_p
     assert outcome(tmp_path / "run") == outcome(trained / "run")
 
 
+@pytest.mark.parametrize("strategy", ["halving", "gradient"])
+def test_a_strategy_is_chosen_by_name(strategy, trained, tmp_path):
+    data = ("--train", trained / "train.csv", "--out", tmp_path / "run")
+    assert run("train", *data, *SEARCH, "--max-epochs", "2", "--strategy", strategy) == 0
+    search = json.loads((tmp_path / "run" / "search.json").read_text())
+    assert search["winner"] in ("uniform", "dns8")
+    assert search["settings"]["strategy"]["name"] == type(STRATEGIES[strategy]()).__name__
+
+
+def test_a_race_on_some_users_counts_its_epochs_too(trained, tmp_path):
+    data = ("--train", trained / "train.csv", "--out", tmp_path / "run")
+    sample = ("--max-epochs", "2", "--sample-users", "0.5")
+    assert run("train", *data, *SEARCH, *sample) == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["epochs_trained"] == 2 * 2 + 2  # two arms on the sample, then the winner
+    assert metrics["runner_up"]["name"] in ("uniform", "dns8")
+
+
 def test_samplers_are_written_with_their_settings():
     text = "uniform,popularity:power=1,dns:m=4"
     assert [one.name for one in parse_samplers(text)] == ["uniform", "popularity1", "dns4"]
-    assert [one.name for one in parse_samplers("auto")] == [
-        "uniform",
-        "popularity",
-        "dns8",
-        "dns32",
+
+
+def test_auto_stands_for_eight_samplers():
+    names = [one.name for one in parse_samplers("auto")]
+    assert names == [
+        *("uniform", "popularity", "dns8", "dns32", "dns5of32", "ahns32", "mixgcf32", "dins32")
     ]
+
+
+def test_ladder_stands_for_the_hardness_ladder_and_can_be_listed_with_others():
+    uniform, *ladder = parse_samplers("uniform,ladder")
+    assert uniform.name == "uniform"
+    expected = [one.get_config() for one in hardness_ladder()]
+    assert [one.get_config() for one in ladder] == expected

@@ -8,84 +8,12 @@ from typing import Annotated
 import typer
 
 from tf_autosample.cli import app
+from tf_autosample.cli import train_commands as train_commands  # they stand first in the help
+from tf_autosample.cli.options import Json, RunPath, print_values
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of an earlier `train`.")]
 Target = Annotated[
     str, typer.Option(help="HOST:PORT for gRPC, http://HOST:PORT for REST.", metavar="TARGET")
 ]
-
-
-@app.command()
-def train(
-    out: Annotated[Path, typer.Option(help="Directory for all that the run makes.")],
-    data: Annotated[str | None, typer.Option(help="A named data set: movielens-100k.")] = None,
-    train: Annotated[Path | None, typer.Option(help="File of training interactions.")] = None,
-    valid: Annotated[Path | None, typer.Option(help="File; else a tenth of train.")] = None,
-    test: Annotated[Path | None, typer.Option(help="File to report on.")] = None,
-    user: Annotated[str, typer.Option(help="Column of user ids.")] = "user_id",
-    item: Annotated[str, typer.Option(help="Column of item ids.")] = "item_id",
-    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
-    min_rating: Annotated[float | None, typer.Option(help="Keep rows rated this or more.")] = None,
-    core: Annotated[int, typer.Option(help="Keep the k-core of train.")] = 1,
-    skip_bad_rows: Annotated[bool, typer.Option(help="Leave out bad rows and count them.")] = False,
-    skip_unknown: Annotated[
-        bool, typer.Option(help="Leave out rows of valid and test with ids not in train.")
-    ] = False,
-    model: Annotated[str, typer.Option(help="mf, lightgcn or ngcf.")] = "mf",
-    sampler: Annotated[
-        str,
-        typer.Option(help="auto, or some of uniform, popularity, dns:m=8, ahns ... with commas."),
-    ] = "auto",
-    dim: Annotated[int, typer.Option(help="Embedding size.")] = 64,
-    batch_size: Annotated[int, typer.Option(help="Positives per step.")] = 2048,
-    learning_rate: Annotated[float, typer.Option(help="Of lazy Adam.")] = 1e-3,
-    l2: Annotated[
-        float | None, typer.Option(help="L2 on the rows that a batch touches; else the model's.")
-    ] = None,
-    max_epochs: Annotated[int, typer.Option(help="Last epoch of any sampler.")] = 200,
-    seed: Annotated[int, typer.Option(help="Of splits, weights and batches.")] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Search for the sampler and train the final model.
-
-    Give --data NAME, or --train FILE [--valid FILE] [--test FILE]. Files are CSV, TSV, Parquet,
-    JSON lines or adjacency text (.txt).
-    """
-    if (data is None) == (train is None):
-        raise ValueError("Exactly one of `--data NAME` and `--train FILE` must be given.")
-    from tf_autosample.cli.data import prepare_files, prepare_named
-    from tf_autosample.cli.progress import open_console
-    from tf_autosample.cli.runs import Run
-    from tf_autosample.cli.training import TrainingSettings, summary
-    from tf_autosample.cli.training import train as train_run
-
-    settings = TrainingSettings(
-        model, sampler, dim, batch_size, learning_rate, l2, max_epochs, seed
-    )
-    columns = {"user": user, "item": item, "rating": rating, "min_rating": min_rating, "core": core}
-    if data is not None:
-        prepared = prepare_named(data, seed)
-    else:
-        prepared = prepare_files(
-            train,
-            valid,
-            test,
-            seed,
-            on_bad_row="skip" if skip_bad_rows else "error",
-            on_unknown="skip" if skip_unknown else "error",
-            **columns,
-        )
-    console = open_console(quiet=as_json)
-    source = {"data": data} if data else {"train": train, "valid": valid, "test": test, **columns}
-    arguments = dataclasses.asdict(settings) | {
-        key: str(value) for key, value in source.items() if value is not None
-    }
-    run = Run(out)
-    run.begin(arguments, prepared, resume)
-    trained = train_run(prepared, settings, console, run=run, resume=resume)
-    _print(summary(trained), as_json)
 
 
 @app.command()
@@ -118,7 +46,20 @@ def evaluate(
         raise ValueError(f"{run} has no test part. Give one: autosample evaluate RUN --test FILE.")
     result = evaluate_model(source.load_model(), part, seen=data.known, k=k)
     counts = {"users": len(result.users), "interactions": len(part), "unknown_rows": unknown}
-    _print({**counts, **result.metrics}, as_json)
+    print_values({**counts, **result.metrics}, as_json)
+
+
+@app.command()
+def report(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Directory of an earlier `train` or `compare`.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Write report.html: what was tried, what was dropped and why, what it cost."""
+    from tf_autosample.cli.reporting import write_report
+
+    print_values({"report": str(write_report(run))}, as_json)
 
 
 @app.command()
@@ -147,7 +88,7 @@ def export(
         k=k,
         metadata={**source.read("run.json"), "metrics": source.read("metrics.json")},
     )
-    _print({"published": str(path)}, as_json)
+    print_values({"published": str(path)}, as_json)
 
 
 @app.command()
@@ -226,18 +167,3 @@ def demo(
     result = run_demo(out, seed, quiet=as_json)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
-
-
-def _print(values: dict, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(values, indent=1))
-        return
-    flat = {
-        (f"{key} {inner}" if isinstance(value, dict) else key): content
-        for key, value in values.items()
-        for inner, content in (value.items() if isinstance(value, dict) else [("", value)])
-    }
-    width = max(map(len, flat))
-    for key, value in flat.items():
-        text = f"{value:.4f}" if isinstance(value, float) else value
-        typer.echo(f"{key:<{width}}  {text}")

@@ -12,7 +12,6 @@ from tf_autosample import datasets
 from tf_autosample.cli.data import PreparedData, prepare_named
 from tf_autosample.cli.progress import open_console
 from tf_autosample.cli.runs import Run
-from tf_autosample.cli.samplers import AUTO
 from tf_autosample.cli.training import TrainingSettings, summary, train
 from tf_autosample.evaluation import MostPopular, evaluate
 from tf_autosample.export import export_retrieval
@@ -20,6 +19,7 @@ from tf_autosample.report import curves_text
 from tf_autosample.serving import EmbeddedServer, ServingClient
 
 DATA = "movielens-100k"
+SAMPLERS = "uniform,popularity,dns:m=8,dns:m=32"
 
 
 def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
@@ -43,7 +43,7 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     page.print(f"{DATA}, by {source.owner}. {source.terms}")
     page.print(" · ".join(f"{name} {count:,}" for name, count in data.statistics().items()))
     page.rule("2. Search and train")
-    settings = TrainingSettings(seed=seed)
+    settings = TrainingSettings(sampler=SAMPLERS, seed=seed)
     run = Run(out)
     run.begin({"data": DATA, **dataclasses.asdict(settings)}, data, resume=False)
     trained = train(data, settings, console, run=run)
@@ -51,7 +51,7 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     page.print(f"Chosen: {trained.search.winner} ({trained.search.history['reason']}).")
     page.rule("3. Each sampler alone, for comparison")
     rows = {"most popular": _most_popular(data)}
-    for sampler in AUTO.split(","):
+    for sampler in SAMPLERS.split(","):
         alone = train(data, dataclasses.replace(settings, sampler=sampler), console)
         rows[alone.search.winner] = {**alone.metrics, "seconds": alone.seconds}
     chosen = f"searched: {trained.search.winner}"

@@ -45,7 +45,8 @@ class SearchProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         arm = self.search.record.arms[logs["arm"]]
         leader = self.search.record.arms[logs["leader"]]
-        until = next(d.until for d in reversed(self.search.record.decisions) if d.train)
+        decisions = reversed(self.search.record.decisions)
+        until = next(one.until for one in decisions if arm.name in one.train)
         self.bar.update(
             self.task,
             description=f"{arm.name:>12}",

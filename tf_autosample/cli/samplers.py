@@ -31,23 +31,51 @@ SAMPLERS = {
     "dins": (samplers.DimensionMixupSampler, {**M, "alpha": ("positive_weight", float)}),
     "mcns": (samplers.ChainSampler, {"power": ("power", float)}),
 }
-AUTO = "uniform,popularity,dns:m=8,dns:m=32"
+AUTO = "uniform,popularity,dns:m=8,dns:m=32,dns-mn,ahns,mixgcf,dins"
+# The samplers of `hardness_ladder()`.
+LEVELS = (8, 16, 32, 64)
+LADDER = ",".join(
+    [
+        *(f"dns:m={level}" for level in LEVELS),
+        *(f"dns-mn:m={level}" for level in LEVELS),
+        *(f"ahns:beta={level / 320:g}" for level in LEVELS),
+        *(f"mixgcf:m={level}" for level in LEVELS),
+        *(f"dins:m={level}" for level in LEVELS),
+    ]
+)
+SETS = {"auto": AUTO, "ladder": LADDER}
 
 
 def parse_samplers(text: str) -> list[NegativeSampler]:
-    """Builds the samplers that `text` lists; "auto" is the default set.
+    """Builds the samplers that `text` lists; "auto" and "ladder" each stand for a set.
 
     >>> [sampler.name for sampler in parse_samplers("uniform,dns:m=32")]
     ['uniform', 'dns32']
     """
-    return [_parse(part.strip()) for part in (AUTO if text == "auto" else text).split(",")]
+    return list(parse_each(text).values())
+
+
+def parse_each(text: str) -> dict[str, NegativeSampler]:
+    """As `parse_samplers`, with each sampler under the part of the text that describes it."""
+    parts = [part.strip() for part in text.split(",")]
+    described = ",".join(SETS.get(part, part) for part in parts).split(",")
+    samplers = [_parse(one) for one in described]
+    names = [sampler.name for sampler in samplers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"Samplers must be listed once each. Received: {text!r}, "
+            f"with {', '.join(twice)} more than once."
+        )
+    return dict(zip(described, samplers, strict=True))
 
 
 def _parse(text: str) -> NegativeSampler:
     name, *settings = text.split(":")
     if name not in SAMPLERS:
         raise ValueError(
-            f"`--sampler` must be auto or one or more of {', '.join(SAMPLERS)}. Received: {text!r}."
+            f"A sampler must be {', '.join(SETS)} or one of {', '.join(SAMPLERS)}. "
+            f"Received: {text!r}."
         )
     sampler_class, known = SAMPLERS[name]
     arguments = {}

@@ -11,6 +11,7 @@ from tf_autosample.cli.data import PreparedData
 from tf_autosample.cli.progress import SearchProgress
 from tf_autosample.cli.runs import Run
 from tf_autosample.cli.samplers import parse_samplers
+from tf_autosample.cli.settings import STRATEGIES, TrainingSettings
 from tf_autosample.evaluation import evaluate
 from tf_autosample.mixture import SamplerMixture
 from tf_autosample.models import NGCF, LightGCN, MatrixFactorization, RetrievalModel
@@ -19,27 +20,6 @@ from tf_autosample.pipeline import training_batches
 from tf_autosample.report import save_curves
 
 GRAPH_MODELS = {"lightgcn": LightGCN, "ngcf": NGCF}
-MODELS = ("mf", *GRAPH_MODELS)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What a run trains with."""
-
-    model: str = "mf"
-    sampler: str = "auto"
-    dim: int = 64
-    batch_size: int = 2048
-    learning_rate: float = 1e-3
-    l2: float | None = None  # the model's own default
-    max_epochs: int = 200
-    seed: int = 1
-
-    def __post_init__(self):
-        if self.model not in MODELS:
-            raise ValueError(
-                f"`--model` must be one of {', '.join(MODELS)}. Received: {self.model!r}."
-            )
 
 
 @dataclass(frozen=True)
@@ -75,10 +55,9 @@ def train(
     *,
     run: Run | None = None,
     resume: bool = False,
+    workers: int = 1,
 ) -> Trained:
     """Searches among the samplers, trains the chosen one and evaluates it on test.
-
-    With one sampler there is nothing to choose: it trains alone, with the same patience.
 
     Args:
         data: The splits.
@@ -86,24 +65,18 @@ def train(
         console: Where progress goes.
         run: The directory to write to. None writes nothing.
         resume: Go on with what the directory holds.
+        workers: How many processes train samplers side by side.
     """
     started = time.perf_counter()
     model = build_model(data, settings)
-    batches = training_batches(
-        data.train, settings.batch_size, model.sampler.proposal, seed=settings.seed
-    )
     search = AutoSample(
         data.valid,
         max_epochs=settings.max_epochs,
         directory=None if run is None else run.path,
         resume=resume,
+        **_how_to_search(settings, len(model.sampler.samplers), workers),
     )
-    budget = settings.max_epochs * len(model.sampler.samplers)
-    progress = SearchProgress(search, console)
-    try:
-        model.fit(batches, epochs=budget, callbacks=[search, progress], verbose=0)
-    finally:
-        progress.bar.stop()
+    _fit(model, search, data, settings, console)
     metrics = None
     if data.test is not None:
         metrics = evaluate(model, data.test, seen=data.known, k=20).metrics
@@ -111,6 +84,26 @@ def train(
     if run is not None:
         _write(run, trained)
     return trained
+
+
+def _how_to_search(settings: TrainingSettings, num_samplers: int, workers: int) -> dict:
+    """With one sampler there is nothing to choose: it trains alone, with the same patience."""
+    if num_samplers == 1:
+        return {"sample_users": 1.0}
+    strategy = STRATEGIES[settings.strategy]()
+    return {"strategy": strategy, "sample_users": settings.sample_users, "workers": workers}
+
+
+def _fit(model, search: AutoSample, data: PreparedData, settings: TrainingSettings, console):
+    proposal = model.sampler.proposal
+    batches = training_batches(data.train, settings.batch_size, proposal, seed=settings.seed)
+    # More than any search takes: it ends by its own rules. An arm of all samplers may join.
+    epochs = settings.max_epochs * (len(model.sampler.samplers) + 1)
+    progress = SearchProgress(search, console)
+    try:
+        model.fit(batches, epochs=epochs, callbacks=[search, progress], verbose=0)
+    finally:
+        progress.bar.stop()
 
 
 def _write(run: Run, trained: Trained) -> None:
@@ -123,13 +116,20 @@ def summary(trained: Trained) -> dict:
     """What a run reports: the chosen sampler, its validation and test metrics, the cost."""
     history = trained.search.history
     winner = trained.search.record.arm(history["winner"])
+    race = history["subsample"] or history  # where the sampler was chosen
     return {
         "sampler": winner.name,
-        "reason": history["reason"],
-        "runner_up": history["runner_up"],
-        history["settings"]["metric"]: winner.best,
+        "reason": race["reason"],
+        "runner_up": race["runner_up"],
+        history["metric"]: winner.best,
         "best_epoch": winner.best_epoch,
-        "epochs_trained": sum(arm["epochs"] for arm in history["arms"]),
+        "epochs_trained": epochs_trained(history),
         "seconds": round(trained.seconds, 1),
         "test": trained.metrics,
     }
+
+
+def epochs_trained(history: dict) -> int:
+    """Epochs of all arms together, those on a sample of the users included."""
+    races = [history, *([history["subsample"]] if history["subsample"] else [])]
+    return sum(arm["epochs"] for race in races for arm in race["arms"])

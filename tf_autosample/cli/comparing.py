@@ -1,0 +1,132 @@
+"""A comparison: each sampler alone, the search over all and the most popular items, over seeds."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import keras
+from rich.console import Console
+
+from tf_autosample.cli.data import PreparedData
+from tf_autosample.cli.runs import Run
+from tf_autosample.cli.samplers import parse_each
+from tf_autosample.cli.settings import ComparisonSettings, DataSettings
+from tf_autosample.cli.training import epochs_trained, train
+from tf_autosample.evaluation import MostPopular, evaluate
+
+FILE = "compare.json"
+METRIC = "ndcg@20"
+POPULAR, SEARCH = "most popular", "search"
+
+
+def run_comparison(
+    source: DataSettings,
+    settings: ComparisonSettings,
+    out: Path,
+    console: Console,
+    *,
+    resume: bool = False,
+    workers: int = 1,
+) -> dict:
+    """Measures all rows and writes `compare.json` after each.
+
+    Args:
+        source: The data. What is not given as a file is split anew for each seed.
+        settings: How to train.
+        out: The directory of `compare.json`.
+        console: Where progress goes.
+        resume: Go on with the rows that are missing, if there is such a file.
+        workers: Processes that train samplers of the search side by side.
+
+    Returns:
+        The content of the file.
+    """
+    samplers = {one.name: text for text, one in parse_each(settings.samplers).items()}
+    names = [POPULAR, *samplers, SEARCH]
+    data = _with_test(source.prepare(1))
+    content = _begin(out, source, settings, data, resume)
+    for seed in range(1, settings.seeds + 1):
+        done = {row["name"] for row in content["rows"] if row["seed"] == seed}
+        missing = [name for name in names if name not in done]
+        if missing and seed > 1:
+            data = _with_test(source.prepare(seed))
+        for name in missing:
+            if name == POPULAR:
+                row = _most_popular(data)
+            else:
+                training = settings.training(samplers.get(name, settings.samplers), seed)
+                row, history = _train(data, training, console, workers)
+            if name == SEARCH:
+                content["searches"][str(seed)] = history
+            content["rows"].append({"name": name, "seed": seed, **row})
+            Run(out).write(FILE, content)
+            console.print(
+                f"seed {seed} of {settings.seeds}: {name}, test {METRIC} "
+                f"{row['metrics'][METRIC]:.4f}, {row['seconds']:.0f} s",
+                highlight=False,
+            )
+    return content
+
+
+def _begin(out, source: DataSettings, settings, data: PreparedData, resume: bool) -> dict:
+    """Returns what the file holds, checked against what is asked for, or an empty comparison."""
+    content = {
+        "arguments": {**dataclasses.asdict(settings), **source.recorded()},
+        "data": data.statistics(),
+        "metric": METRIC,
+        "rows": [],
+        "searches": {},
+    }
+    if not (out / FILE).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        return content
+    if not resume:
+        raise ValueError(
+            f"`--out` must not hold a comparison yet. Received: {out}. Add --resume to go on with "
+            "it, or choose another directory."
+        )
+    before = Run(out).read(FILE)
+    differences = {
+        key: (was, now)
+        for part in ("arguments", "data")
+        for key in before[part] | content[part]
+        if (was := before[part].get(key)) != (now := content[part].get(key))
+    }
+    if differences:
+        raise ValueError(
+            f"A comparison is resumed with the arguments and data that it began with; {out} "
+            f"differs in {differences} (before, now)."
+        )
+    return before
+
+
+def _with_test(data: PreparedData) -> PreparedData:
+    if data.test is None:
+        raise ValueError(
+            "A comparison needs a test part. Pass `--test FILE` beside `--train FILE`, or "
+            "`--data NAME`."
+        )
+    return data
+
+
+def _most_popular(data: PreparedData) -> dict:
+    started = time.perf_counter()
+    metrics = evaluate(MostPopular(data.known), data.test, seen=data.known, k=20).metrics
+    untrained = dict.fromkeys(("chosen", "epoch", "validation", "epochs_trained"))
+    return {"metrics": metrics, "seconds": time.perf_counter() - started, **untrained}
+
+
+def _train(data: PreparedData, settings, console: Console, workers: int) -> tuple[dict, dict]:
+    """Returns the row of one training, and the history of its search."""
+    trained = train(data, settings, console, workers=workers)
+    history, winner = trained.search.history, trained.search.record.arm(trained.search.winner)
+    row = {
+        "metrics": trained.metrics,
+        "seconds": trained.seconds,
+        "chosen": winner.name,
+        "epoch": winner.best_epoch,
+        "validation": winner.best,
+        "epochs_trained": epochs_trained(history),
+    }
+    keras.backend.clear_session()  # or the functions of all rows so far stay in memory
+    return row, history

@@ -1,0 +1,69 @@
+"""What several commands have in common: options, groups of options, and how results are printed."""
+
+import dataclasses
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of an earlier `train`.")]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Processes that train samplers of the search side by side.")
+]
+
+
+def spread(command: Callable) -> Callable:
+    """Lets a command take dataclasses: each field becomes an option, with its default.
+
+    Typer reads signatures, so the returned function carries one in which the fields stand in the
+    place of the parameter.
+    """
+    parameters = inspect.signature(command).parameters
+    groups = {
+        name: one.annotation
+        for name, one in parameters.items()
+        if dataclasses.is_dataclass(one.annotation)
+    }
+
+    @functools.wraps(command)
+    def run(**values):
+        for name, group in groups.items():
+            own = {field.name: values.pop(field.name) for field in dataclasses.fields(group)}
+            values[name] = group(**own)
+        return command(**values)
+
+    options = []
+    for name, one in parameters.items():
+        if name in groups:
+            options += map(_option, dataclasses.fields(groups[name]))
+        else:
+            options.append(one.replace(kind=one.KEYWORD_ONLY))
+    run.__signature__ = inspect.Signature(options)
+    run.__annotations__ = {one.name: one.annotation for one in options}
+    return run
+
+
+def print_values(values: dict, as_json: bool) -> None:
+    """Prints a line for each value, those of inner dictionaries under both their names."""
+    if as_json:
+        typer.echo(json.dumps(values, indent=1))
+        return
+    flat = {
+        (f"{key} {inner}" if isinstance(value, dict) else key): content
+        for key, value in values.items()
+        for inner, content in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    width = max(map(len, flat))
+    for key, value in flat.items():
+        text = f"{value:.4f}" if isinstance(value, float) else value
+        typer.echo(f"{key:<{width}}  {text}")
+
+
+def _option(field: dataclasses.Field) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, kind, default=field.default, annotation=field.type)
