@@ -142,7 +142,9 @@ def main() -> None:
     names = ["most popular", "EASE", *arguments.samplers]
     if arguments.search != "none":
         names.append("search")
-    rows = [json.loads(line) for line in arguments.out.open()] if arguments.out.exists() else []
+    rows = []
+    if arguments.out.exists():
+        rows = [json.loads(line) for line in arguments.out.read_text().splitlines()]
     data_name = Path(arguments.data).stem
     rows = [row for row in rows if (row["data"], row["l2"]) == (data_name, arguments.l2)]
     done = {(row["name"], row["seed"]) for row in rows}
