@@ -26,6 +26,7 @@ setup(
     install_requires=[
         "grpcio",
         "httpx",
+        "jinja2",
         "keras>=3.14,<4",
         "matplotlib",
         "numpy>=2",

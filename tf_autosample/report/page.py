@@ -1,0 +1,172 @@
+"""The page of a report, and the images that go with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from tf_autosample.report.arms import measured
+from tf_autosample.report.comparison import SEARCH, comparison_sentences
+from tf_autosample.report.figures import (
+    comparison_figure,
+    cost_figure,
+    curves_figure,
+    png,
+    svg,
+    weights_figure,
+)
+from tf_autosample.report.summary import sample_sentence, search_sentences
+from tf_autosample.report.tables import Table, blends, choices, drops, leaderboard, means
+
+PARTS = {
+    "train": "training interactions",
+    "valid": "validation interactions",
+    "test": "test interactions",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one search."""
+
+    history: Mapping
+    curves: str
+    cost: str
+    weights: str | None
+    drops: Table
+    leaderboard: Table
+    blends: Table
+
+    @property
+    def is_race(self) -> bool:
+        """Whether there was more than one arm, so that there is something to compare."""
+        return len(self.history["arms"]) > 1
+
+    @property
+    def has_dropped(self) -> bool:
+        """Whether an arm was dropped that had trained."""
+        return any(arm["dropped"] and arm["epochs"] for arm in self.history["arms"])
+
+
+def search_files(history: Mapping, run: Mapping, metrics: Mapping) -> dict[str, bytes]:
+    """Returns the files of a report on a search: `report.html` and PNGs, by name.
+
+    Args:
+        history: `AutoSample.history`, or the content of `search.json`.
+        run: The content of `run.json`; empty if there is none.
+        metrics: The content of `metrics.json`; empty if there is none.
+
+    Raises:
+        ValueError: If no arm has been measured yet.
+    """
+    _check_measured(history)
+    race = history.get("subsample")
+    about = [sample_sentence(history), *search_sentences(race or history)]
+    content = {
+        "title": f"Search on {_source(run)}" if _source(run) else "Search",
+        "sentences": [sentence for sentence in about if sentence],
+        "final": search_sentences(history) if race else [],
+        "section": _section(race or history),
+        "full": _section(history) if race else None,
+        "test": {name: f"{value:.4f}" for name, value in (metrics.get("test") or {}).items()},
+        **_described(run, history),
+    }
+    return {**_images(race or history), "report.html": _render(**content)}
+
+
+def comparison_files(comparison: Mapping) -> dict[str, bytes]:
+    """Returns the files of a report on a comparison: `report.html` and PNGs, by name.
+
+    Args:
+        comparison: The content of `compare.json`.
+
+    Raises:
+        ValueError: If it holds no rows yet.
+    """
+    rows, metric = comparison["rows"], comparison["metric"]
+    if not rows:
+        raise ValueError("A report needs a comparison with results. Received: one without rows.")
+    images = {"cost.png": png(comparison_figure(rows, metric))}
+    seed, first = next(iter(comparison["searches"].items()), (None, None))
+    race = first and (first.get("subsample") or first)
+    source = _source(comparison)
+    content = {
+        "title": f"Comparison on {source}" if source else "Comparison",
+        "sentences": comparison_sentences(comparison),
+        "comparison": {
+            "metric": metric,
+            "means": means(comparison),
+            "choices": choices(comparison),
+            "cost": svg(comparison_figure(rows, metric)),
+            "has_search": any(row["name"] == SEARCH for row in rows),
+        },
+        "seed": seed,
+        "seed_sentences": search_sentences(race) if race else [],
+        "section": _section(race) if race else None,
+        **_described(comparison, race),
+    }
+    images |= {"curves.png": png(curves_figure(race))} if race else {}
+    return {**images, "report.html": _render(**content)}
+
+
+def _check_measured(history: Mapping) -> None:
+    if not measured(history):
+        raise ValueError(
+            "A report needs a search with a measured arm. Received: "
+            f"{len(history['arms'])} arms that have no curve yet."
+        )
+
+
+def _section(history: Mapping) -> Section:
+    weights = weights_figure(history)
+    return Section(
+        history,
+        svg(curves_figure(history)),
+        svg(cost_figure(history)),
+        weights and svg(weights),
+        drops(history),
+        leaderboard(history),
+        blends(history),
+    )
+
+
+def _images(history: Mapping) -> dict[str, bytes]:
+    figures = {
+        "curves.png": curves_figure(history),
+        "cost.png": cost_figure(history),
+        "weights.png": weights_figure(history),
+    }
+    return {name: png(figure) for name, figure in figures.items() if figure is not None}
+
+
+def _source(run: Mapping) -> str | None:
+    """The named data set, or the file of training interactions."""
+    arguments = run.get("arguments", {})
+    return arguments.get("data") or (Path(arguments.get("train") or "").name or None)
+
+
+def _described(run: Mapping, history: Mapping | None) -> dict[str, dict[str, str]]:
+    """Data, settings and versions as pairs of text; what is not set is left out."""
+    counts = run.get("data", {})
+    data = {PARTS.get(name, name): f"{count:,}" for name, count in counts.items()}
+    if {"train", "users"} <= counts.keys():
+        data["training interactions per user"] = f"{counts['train'] / counts['users']:.1f}"
+    settings = dict(run.get("arguments", {}))
+    if history:
+        strategy = dict(history["settings"]["strategy"])
+        settings["search"] = strategy.pop("name")
+        settings |= {f"search: {name}": value for name, value in strategy.items()}
+        settings |= {name: history["settings"][name] for name in ("max_epochs", "patience")}
+    shown = {name: str(value) for name, value in settings.items() if value is not None}
+    return {"data": data, "settings": shown, "versions": run.get("versions", {})}
+
+
+def _render(**content) -> bytes:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(**content).encode()

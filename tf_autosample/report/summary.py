@@ -1,0 +1,182 @@
+"""A search in plain sentences, each made by a rule from what its record holds."""
+
+from collections.abc import Mapping
+
+from tf_autosample.report.arms import find, in_words, interval, is_tie, measured, seconds
+
+OVERFITTED = 0.1  # a fall from the best by this fraction is worth a sentence
+
+
+def search_sentences(history: Mapping) -> list[str]:
+    """Says who won, how surely, what over-fitted and what it cost; leaves out what is unknown.
+
+    Args:
+        history: `AutoSample.history`, or the content of `search.json`.
+    """
+    if history["winner"] is None:
+        return [_leader(history), _cost(history)]
+    sentences = [
+        _winner(history),
+        _cut_short(history),
+        *_better_but_not_chosen(history),
+        _rivals(history),
+        _overfitting(history),
+        _cost(history),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def sample_sentence(history: Mapping) -> str | None:
+    """Says on how much of the data the race was held, None if on all of it."""
+    race = history.get("subsample")
+    if race is None:
+        return None
+    few, all_ = (_interactions(one) for one in (race, history))
+    if not (few and all_):
+        return "The race was held on a sample of the users; the winner then trained on all of them."
+    return (
+        f"The race was held on a sample of the users with {few:,} of the {all_:,} training "
+        f"interactions ({few / all_:.0%}); the winner then trained on all of them."
+    )
+
+
+def _leader(history: Mapping) -> str:
+    best = max(measured(history), key=lambda arm: arm["best"])
+    return (
+        f"The search is not over. {best['name']} leads with {history['settings']['metric']} "
+        f"{best['best']:.4f} at epoch {best['best_epoch']}."
+    )
+
+
+def _winner(history: Mapping) -> str:
+    winner = find(history, history["winner"])
+    words = in_words(winner["name"])
+    name = winner["name"] if words == winner["name"] else f"{words} ({winner['name']})"
+    found = f"{history['settings']['metric']} {winner['best']:.4f} at epoch {winner['best_epoch']}"
+    if len(measured(history)) == 1:
+        return f"{name} was trained alone: {found}."
+    return f"{name} won: {found}."
+
+
+def _cut_short(history: Mapping) -> str | None:
+    if find(history, history["winner"])["stopped"]:
+        return None
+    return f"The search ended before the winner had trained to its end: {history['reason']}."
+
+
+def _better_but_not_chosen(history: Mapping) -> list[str]:
+    """Arms with a better metric than the winner's."""
+    winner = find(history, history["winner"])
+    sentences = []
+    for arm in measured(history):
+        if arm["best"] <= winner["best"]:
+            continue
+        comparison = history["comparisons"].get(arm["name"])
+        if arm["dropped"]:
+            sentences.append(
+                f"{arm['name']} had reached more, {arm['best']:.4f}, before it was dropped."
+            )
+        elif comparison and is_tie(comparison) and winner["cost"] < arm["cost"]:
+            sentences.append(
+                f"{arm['name']} reached {arm['best']:.4f}, but within noise "
+                f"(t = {abs(comparison['t']):.1f}), and {winner['name']} is cheaper: item look-ups "
+                f"per positive {winner['cost']} against {arm['cost']}."
+            )
+    return sentences
+
+
+def _rivals(history: Mapping) -> str | None:
+    """The arms that tie with the winner; if there are none, the best of the others."""
+    winner = find(history, history["winner"])
+    others = [arm for arm in measured(history) if arm["name"] in history["comparisons"]]
+    below = sorted(
+        (arm for arm in others if arm["best"] <= winner["best"]), key=lambda arm: -arm["best"]
+    )
+    found = {arm["name"]: history["comparisons"][arm["name"]] for arm in below}
+    ties = [arm for arm in below if is_tie(found[arm["name"]])]
+    if ties:
+        named = [_tied(arm, found[arm["name"]]) for arm in ties]
+        verb = "is" if len(ties) == 1 else "are"
+        return f"{_listed(named)} {verb} within noise of it."
+    if not below or len(below) < len(others):
+        return None
+    second = below[0]
+    comparison = found[second["name"]]
+    known = ""
+    if interval(comparison):
+        known = f" (95 % interval {-comparison['high']:.4f} to {-comparison['low']:.4f})"
+    return f"Next comes {_name(second)} at {-comparison['difference']:.4f} below it{known}."
+
+
+def _tied(arm: Mapping, comparison: Mapping) -> str:
+    dropped = f"dropped at epoch {arm['epochs']}, " if arm["dropped"] else ""
+    return f"{arm['name']} ({dropped}t = {abs(comparison['t']):.1f})"
+
+
+def _name(arm: Mapping) -> str:
+    return f"{arm['name']} (dropped at epoch {arm['epochs']})" if arm["dropped"] else arm["name"]
+
+
+def _overfitting(history: Mapping) -> str | None:
+    """The arms beside the winner whose curve fell from its best."""
+    winner = find(history, history["winner"])
+    fallen = {}
+    for arm in measured(history):
+        fall = 1 - arm["curve"][-1][1] / arm["best"] if arm["best"] > 0 else 0
+        if arm is not winner and fall >= OVERFITTED:
+            fallen[arm["name"]] = (arm, fall)
+    if not fallen:
+        return None
+    harder = all(_is_harder(arm, winner) for arm, _ in fallen.values())
+    named = [
+        f"{name} peaked at epoch {arm['best_epoch']} and fell by {fall:.0%} after"
+        for name, (arm, fall) in fallen.items()
+    ]
+    return f"{'Harder samplers' if harder else 'Some arms'} over-fitted: {'; '.join(named)}."
+
+
+def _is_harder(arm: Mapping, other: Mapping) -> bool:
+    """Whether both stand on one ladder of hardness, `arm` on the higher rung."""
+    own, its = arm.get("ladder"), other.get("ladder")
+    return bool(own and its and own[0] == its[0] and own[1] > its[1])
+
+
+def _cost(history: Mapping) -> str:
+    arms = history["arms"]
+    epochs = sum(arm["epochs"] for arm in arms)
+    spent = f"{epochs} epochs in {seconds(sum(arm['seconds'] for arm in arms))} seconds"
+    if len(arms) == 1:
+        return f"It trained {spent}."
+    full = _full_cost(history)
+    if full is None:
+        return f"The search trained {spent}."
+    if all(arm["dropped"] is None for arm in arms):
+        return f"The search trained {spent}, every arm to its end."
+    return (
+        f"The search trained {spent}, {epochs / full:.2f} of what training every arm to its end "
+        "would take (estimated: dropped arms are counted to the winner's epochs)."
+    )
+
+
+def _full_cost(history: Mapping) -> int | None:
+    """Epochs of all first arms to their ends, None where there is no saying.
+
+    That is so if the search ended too soon or learned the weights of one arm for all.
+    """
+    arms = [arm for arm in history["arms"] if not arm["is_extra"]]
+    is_whole = all(arm["stopped"] or arm["dropped"] for arm in arms)
+    if history["winner"] is None or not is_whole or any(arm["learned"] for arm in arms):
+        return None
+    winner = find(history, history["winner"])
+    full = [max(arm["epochs"], winner["epochs"] if arm["dropped"] else 0) for arm in arms]
+    return sum(full)
+
+
+def _interactions(history: Mapping) -> int | None:
+    """Positives of an epoch."""
+    arm = next((arm for arm in history["arms"] if arm["epochs"]), None)
+    return arm and arm["examples"] // arm["epochs"]
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
