@@ -4,7 +4,9 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +18,15 @@ from tf_autosample.callback.sample import race_on_sample
 from tf_autosample.callback.workers import Workers
 from tf_autosample.interactions import Interactions
 from tf_autosample.record import SearchRecord
-from tf_autosample.search import Arm, RaceSearch, Strategy, all_arms, choose
+from tf_autosample.search import (
+    Arm,
+    ExhaustiveSearch,
+    RaceSearch,
+    Strategy,
+    all_arms,
+    choose,
+    newcomer,
+)
 from tf_autosample.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
@@ -159,8 +169,9 @@ class AutoSample(keras.callbacks.Callback):
             return self.directory / "states"
         if self.workers == 1:
             return None
-        self._scratch = tempfile.TemporaryDirectory(prefix="tf_autosample-")
-        return Path(self._scratch.name)
+        scratch = Path(tempfile.mkdtemp(prefix="tf_autosample-"))
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        return scratch
 
     def _new_record(self) -> SearchRecord:
         if self._sampled is None:
@@ -203,13 +214,17 @@ class AutoSample(keras.callbacks.Callback):
                 self._go_on()
 
     def _decide(self):
-        decision = self.strategy.decide(self.record.arms, self.max_epochs)
+        # After a race on a sample nothing is left to decide: its winner trains to its end.
+        strategy = self.strategy if self._sampled is None else ExhaustiveSearch()
+        decision = strategy.decide(self.record.arms, self.max_epochs)
         self.record.decisions.append(decision)
         for name, reason in decision.drops.items():
             self.record.arm(name).dropped = reason
             log.info("dropped %s: %s", name, reason)
         for arm in decision.enter:
-            self.record.arms.append(arm.untrained())
+            entrant = newcomer(arm, self.model.sampler.samplers)
+            entrant.is_extra = True  # a search that goes on does not begin with it
+            self.record.arms.append(entrant)
             log.info("%s enters: %s", arm.name, decision.reason)
         if not decision.train:
             self._choose(decision.reason)

@@ -69,9 +69,8 @@ class ArmRunner:
         self._loaded = (arm.name, arm.epochs)
         arm.examples += self.model.batches.num_rows
         if arm.learns:
-            learned = {name: round(x, 6) for name, x in self.model.sampler.weights_by_name.items()}
-            arm.weights = learned
-            arm.learned.append((arm.epochs, learned))
+            arm.weights = self.model.sampler.weights_by_name
+            arm.learned.append((arm.epochs, arm.weights))
         if arm.epochs in self._measured:
             self._measure(arm)
         out_of_patience = arm.epochs > 1.5 * arm.best_epoch + self.patience

@@ -11,6 +11,7 @@ from tf_autosample.search.arms import (
     choose,
     compare,
     measured_epochs,
+    newcomer,
 )
 from tf_autosample.search.gradient import GradientSearch
 from tf_autosample.search.halving import ExhaustiveSearch, HalvingSearch
@@ -30,4 +31,5 @@ __all__ = [
     "choose",
     "compare",
     "measured_epochs",
+    "newcomer",
 ]

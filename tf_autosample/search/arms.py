@@ -176,22 +176,18 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
         samplers: K samplers with different names.
         own: Arms over these samplers, not trained yet.
     """
-    costs = {one.name: one.cost for one in samplers}
-    single = {one.name: one.is_single for one in samplers}
+    known = [one.name for one in samplers]
     arms = [
         Arm({one.name: 1.0}, cost=one.cost, ladder=one.ladder, can_blend=one.is_single)
         for one in samplers
     ]
     for one in own:
         used = one.weights | (one.before or {})
-        if set(used) - set(costs):
+        if set(used) - set(known):
             raise ValueError(
-                f"`arms` must weigh samplers of the mixture, {list(costs)}. Received: {one.name}."
+                f"`arms` must weigh samplers of the mixture, {known}. Received: {one.name}."
             )
-        copy = one.untrained()
-        copy.cost = sum(costs[name] for name in one.weights)
-        copy.can_blend = all(single[name] for name in one.weights)
-        arms.append(copy)
+        arms.append(newcomer(one, samplers))
     names = [arm.name for arm in arms]
     if len(set(names)) < len(names):
         raise ValueError(
@@ -199,6 +195,14 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
             f"Received arms: {names}."
         )
     return arms
+
+
+def newcomer(arm: Arm, samplers: Sequence) -> Arm:
+    """Returns an untrained copy that knows what its samplers cost and if they can be blended."""
+    copy, used = arm.untrained(), [one for one in samplers if one.name in arm.weights]
+    copy.cost = sum(one.cost for one in used)
+    copy.can_blend = all(one.is_single for one in used)
+    return copy
 
 
 def _name(weights: Mapping[str, float]) -> str:
