@@ -118,6 +118,8 @@ def test_dropped_arm_with_a_better_metric_is_not_hidden():
     arms = mixture, made_arm("a", [(4, 0.3)], stopped=True, is_extra=True)
     found = sentences_of(*arms, winner="a", ts={"mixture": 5.0})
     assert "mixture had reached more, 0.4000, before it was dropped." in found
+    found = sentences_of(*arms, winner="a", ts={"mixture": 1.0})
+    assert "mixture had reached more, 0.4000 (within noise), before it was dropped." in found
     assert not any("Next comes" in one for one in found)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from matplotlib.figure import Figure
 
 from tf_autosample.report.arms import measured
 from tf_autosample.report.comparison import SEARCH, comparison_sentences
@@ -31,9 +32,7 @@ class Section:
     """What the page shows of one search."""
 
     history: Mapping
-    curves: str
-    cost: str
-    weights: str | None
+    figures: Mapping[str, str]
     drops: Table
     leaderboard: Table
     blends: Table
@@ -62,17 +61,19 @@ def search_files(history: Mapping, run: Mapping, metrics: Mapping) -> dict[str, 
     """
     _check_measured(history)
     race = history.get("subsample")
+    figures = _figures(race or history)
     about = [sample_sentence(history), *search_sentences(race or history)]
     content = {
         "title": f"Search on {_source(run)}" if _source(run) else "Search",
         "sentences": [sentence for sentence in about if sentence],
         "final": search_sentences(history) if race else [],
-        "section": _section(race or history),
-        "full": _section(history) if race else None,
+        "section": _section(race or history, figures),
+        "full": _section(history, _figures(history)) if race else None,
         "test": {name: f"{value:.4f}" for name, value in (metrics.get("test") or {}).items()},
         **_described(run, history),
     }
-    return {**_images(race or history), "report.html": _render(**content)}
+    images = {f"{name}.png": png(figure) for name, figure in figures.items()}
+    return {**images, "report.html": _render(**content)}
 
 
 def comparison_files(comparison: Mapping) -> dict[str, bytes]:
@@ -87,9 +88,13 @@ def comparison_files(comparison: Mapping) -> dict[str, bytes]:
     rows, metric = comparison["rows"], comparison["metric"]
     if not rows:
         raise ValueError("A report needs a comparison with results. Received: one without rows.")
-    images = {"cost.png": png(comparison_figure(rows, metric))}
+    cost = comparison_figure(rows, metric)
+    images = {"cost.png": png(cost)}
     seed, first = next(iter(comparison["searches"].items()), (None, None))
     race = first and (first.get("subsample") or first)
+    figures = _figures(race) if race else {}
+    if race:
+        images["curves.png"] = png(figures["curves"])
     source = _source(comparison)
     content = {
         "title": f"Comparison on {source}" if source else "Comparison",
@@ -98,15 +103,14 @@ def comparison_files(comparison: Mapping) -> dict[str, bytes]:
             "metric": metric,
             "means": means(comparison),
             "choices": choices(comparison),
-            "cost": svg(comparison_figure(rows, metric)),
+            "cost": svg(cost),
             "has_search": any(row["name"] == SEARCH for row in rows),
         },
         "seed": seed,
         "seed_sentences": search_sentences(race) if race else [],
-        "section": _section(race) if race else None,
+        "section": _section(race, figures) if race else None,
         **_described(comparison, race),
     }
-    images |= {"curves.png": png(curves_figure(race))} if race else {}
     return {**images, "report.html": _render(**content)}
 
 
@@ -118,26 +122,15 @@ def _check_measured(history: Mapping) -> None:
         )
 
 
-def _section(history: Mapping) -> Section:
+def _figures(history: Mapping) -> dict[str, Figure]:
+    figures = {"curves": curves_figure(history), "cost": cost_figure(history)}
     weights = weights_figure(history)
-    return Section(
-        history,
-        svg(curves_figure(history)),
-        svg(cost_figure(history)),
-        weights and svg(weights),
-        drops(history),
-        leaderboard(history),
-        blends(history),
-    )
+    return figures if weights is None else {**figures, "weights": weights}
 
 
-def _images(history: Mapping) -> dict[str, bytes]:
-    figures = {
-        "curves.png": curves_figure(history),
-        "cost.png": cost_figure(history),
-        "weights.png": weights_figure(history),
-    }
-    return {name: png(figure) for name, figure in figures.items() if figure is not None}
+def _section(history: Mapping, figures: Mapping[str, Figure]) -> Section:
+    images = {name: svg(figure) for name, figure in figures.items()}
+    return Section(history, images, drops(history), leaderboard(history), blends(history))
 
 
 def _source(run: Mapping) -> str | None:

@@ -73,8 +73,9 @@ def _better_but_not_chosen(history: Mapping) -> list[str]:
             continue
         comparison = history["comparisons"].get(arm["name"])
         if arm["dropped"]:
+            noise = " (within noise)" if comparison and is_tie(comparison) else ""
             sentences.append(
-                f"{arm['name']} had reached more, {arm['best']:.4f}, before it was dropped."
+                f"{arm['name']} had reached more, {arm['best']:.4f}{noise}, before it was dropped."
             )
         elif comparison and is_tie(comparison) and winner["cost"] < arm["cost"]:
             sentences.append(
