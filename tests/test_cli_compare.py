@@ -1,4 +1,5 @@
 import json
+import shutil
 import statistics
 
 import pytest
@@ -121,12 +122,23 @@ def test_a_finished_comparison_prints_again_without_training(asked, compared, mo
     assert json.loads(capsys.readouterr().out) == read(compared)
 
 
+def test_more_seeds_go_on_from_those_that_are_there(asked, compared, tmp_path, monkeypatch):
+    def fail(data, settings, *arguments, **options):
+        trained.append(settings.seed)
+        raise KeyboardInterrupt
+
+    trained = []
+    monkeypatch.setattr(comparing, "train", fail)
+    shutil.copytree(compared, tmp_path / "out")
+    run(*asked, "--out", tmp_path / "out", "--resume", "--seeds", 3)
+    assert trained == [3]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ((), "--resume"),
         (("--dim", 4, "--resume"), "'dim': (8, 4)"),
-        (("--seeds", 3, "--resume"), "'seeds': (2, 3)"),
     ],
 )
 def test_a_comparison_is_not_overwritten_and_not_mixed_with_another(

@@ -90,14 +90,14 @@ def _begin(out, source: DataSettings, settings, data: PreparedData, resume: bool
         key: (was, now)
         for part in ("arguments", "data")
         for key in before[part] | content[part]
-        if (was := before[part].get(key)) != (now := content[part].get(key))
+        if key != "seeds" and (was := before[part].get(key)) != (now := content[part].get(key))
     }
     if differences:
         raise ValueError(
             f"A comparison is resumed with the arguments and data that it began with; {out} "
             f"differs in {differences} (before, now)."
         )
-    return before
+    return {**before, "arguments": content["arguments"]}  # more seeds may be asked for
 
 
 def _with_test(data: PreparedData) -> PreparedData:
