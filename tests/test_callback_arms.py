@@ -138,3 +138,11 @@ def test_arm_of_the_user_is_left_as_it_was():
     model = build_model(eager=True)
     run(model, build_search(strategy=ExhaustiveSearch(), arms=[arm], max_epochs=1))
     assert arm == Arm({"dns8": 1.0}, l2=0.5)
+
+
+def test_an_arm_with_a_learning_rate_is_refused_under_a_schedule():
+    model = build_model()
+    model.compile(optimizer=LazyAdam(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)))
+    search = build_search(arms=[Arm({"dns8": 1.0}, learning_rate=0.01)])
+    with pytest.raises(ValueError, match="not with a schedule"):
+        run(model, search)

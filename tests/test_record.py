@@ -168,3 +168,11 @@ def test_only_a_search_that_ended_for_want_of_epochs_is_reopened():
     record.decisions.pop()  # the last decision was to train on
     record.reopen()
     assert (record.winner, record.reason, record.comparisons) == (None, "", {})
+
+
+def test_resuming_notices_an_arm_of_the_same_name_with_other_settings():
+    began = SearchRecord({"metric": "m"}, [Arm({"dns8": 1.0}, l2=0.1, name="mine")])
+    other = SearchRecord({"metric": "m"}, [Arm({"dns8": 1.0}, l2=0.2, name="mine")])
+    began.check_same_search(SearchRecord({"metric": "m"}, [began.arms[0].untrained()]))
+    with pytest.raises(ValueError, match="must be resumed"):
+        began.check_same_search(other)

@@ -68,7 +68,7 @@ class SearchRecord:
     def check_same_search(self, other: "SearchRecord") -> None:
         """Raises ValueError unless `other`, about to go on with this one, has equal settings."""
         began, received = (
-            {**record.settings, "arms": [arm.name for arm in record.arms if not arm.is_extra]}
+            {**record.settings, "arms": [arm.settings for arm in record.arms if not arm.is_extra]}
             for record in (self, other)
         )
         keys = [key for key in began | received if began.get(key) != received.get(key)]

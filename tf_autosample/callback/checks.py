@@ -67,6 +67,12 @@ def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: 
                     f"`{kind.__name__}` must be left out beside `AutoSample`: it would cut "
                     f"across the arms. {instead}"
                 )
+    rates = [arm.name for arm in search.arms if arm.learning_rate is not None]
+    if rates and isinstance(model.optimizer.get_config()["learning_rate"], dict):
+        raise ValueError(
+            "An arm with a learning rate of its own needs an optimizer compiled with a number, not "
+            f"with a schedule. Received: arms {rates}."
+        )
     overlap = model.batches.interactions.union(validation).num_duplicates
     if overlap:
         raise DataError(

@@ -102,6 +102,13 @@ class Arm:
         """The weights to train with in the epoch after `epoch` of them."""
         return self.before if epoch < self.before_epochs else self.weights
 
+    @property
+    def settings(self) -> list:
+        """What the arm was made with, as JSON values."""
+        weights = None if self.learns else self.weights
+        beginning = [self.before, self.before_epochs]
+        return [self.name, weights, self.learning_rate, self.l2, *beginning, self.learns, self.rate]
+
     def untrained(self) -> "Arm":
         """Returns a copy that has not trained."""
         return Arm(
