@@ -30,8 +30,9 @@ from tf_autosample import (
 from tf_autosample.evaluation import DivergedError
 
 
-def test_race_without_optimism_drops_all_behind_the_leader_at_the_first_rung():
-    search = build_search(strategy=RaceSearch(first_rung=2, optimism=0.0), max_epochs=4)
+def test_race_with_a_wide_margin_drops_all_behind_the_leader_at_the_first_rung():
+    strategy = RaceSearch(first_rung=2, optimism=0.0, margin=10.0)
+    search = build_search(strategy=strategy, max_epochs=4)
     run(build_model(eager=True), search)
     leader = max(search.record.arms, key=lambda arm: arm.best_until(2))
     assert (search.winner, leader.epochs) == (leader.name, 4)

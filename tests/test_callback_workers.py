@@ -8,7 +8,7 @@ from tf_autosample import Arm, DynamicSampler, RaceSearch, UniformSampler
 def searched(workers):
     model = build_model([UniformSampler(), DynamicSampler(8)])
     search = build_search(
-        strategy=RaceSearch(first_rung=2, growth=2, optimism=0.4, blend=True),
+        strategy=RaceSearch(first_rung=2, growth=2, optimism=0.4, horizon=8, blend=True),
         arms=[Arm({"dns8": 1.0}, learning_rate=0.05, l2=0.01)],
         max_epochs=4,
         workers=workers,

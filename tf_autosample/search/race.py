@@ -1,70 +1,76 @@
 """The default strategy: a race with optimistic forecasts."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tf_autosample.search import ladders
 from tf_autosample.search.arms import Arm
 from tf_autosample.search.strategy import Decision
+
+# Units of log-epoch that a forecast looks ahead at least, near the horizon and beyond.
+LOOK_AHEAD = 0.2
+# The leader at this epoch is the one that `rewind` begins with.
+EARLY = 14
 
 
 @dataclass(frozen=True)
 class RaceSearch:
     """Races the arms and drops each as soon as an optimistic forecast leaves it behind.
 
-    All arms train up to a rung (an epoch number), then each but the leader is forecast: its best
-    metric, plus `optimism` times what it has gained per unit of log-epoch since the rung before.
-    Those whose forecast stays under the leader are dropped, and the rung grows by `growth`. One
-    arm left trains to its own end. Arms share initial weights, batches and candidates, so the
-    curves differ by the sampler alone; the winner's own weights are the final model.
+    All arms train up to a rung (an epoch number n), then each but the leader is forecast: its best
+    metric, plus what it would gain up to epoch `horizon` at a share `optimism` of its recent pace,
+    which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
+    leader's best are dropped, and the rung grows by `growth`. One arm left trains to its own end.
+    Arms share initial weights, batches and candidates, so the curves differ by the sampler alone;
+    the winner's own weights are the final model.
 
     Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
     from the middle: a neighbour of the ladder's best is run only while that best stands at the
     edge of what has been run.
 
     Args:
-        optimism: Units of log-epoch that the forecast looks ahead. Smaller drops sooner.
+        optimism: The share of its recent pace at which an arm is thought to go on.
+        horizon: The epoch up to which slow starters may still overtake. A model that learns
+            slowly (few steps per epoch, a deep graph) wants a larger one.
         margin: An arm must be forecast this fraction above the leader.
         first_rung: Epochs before the first drop.
         growth: Ratio of successive rungs.
-        horizon: The epoch up to which slow starters may still overtake, or None. While the rung n
-            is far below it, `0.6 * ln(horizon / n)` takes the place of a smaller `optimism`.
         blend: Whether an even blend of the two best arms enters at the end of the race.
-        rewind: Whether the winner's weights, begun with the arm that led at the third rung, enter
-            at the end of the race. Extra arms win only by a better validation metric.
+        rewind: Whether the winner's weights, begun with the arm that led early, enter at the end
+            of the race. Extra arms win only by a better validation metric.
     """
 
-    optimism: float = 0.25
+    optimism: float = 0.4
+    horizon: int = 80
     margin: float = 0.0
-    first_rung: int = 6
-    growth: float = 1.5
-    horizon: int | None = None
+    first_rung: int = 4
+    growth: float = 1.3
     blend: bool = False
     rewind: bool = False
 
     def __post_init__(self):
-        if self.first_rung < 1 or self.growth <= 1 or self.optimism < 0:
+        if self.first_rung < 1 or self.growth <= 1 or self.optimism < 0 or self.horizon < 1:
             raise ValueError(
-                f"`first_rung` must be >= 1, `growth` > 1 and `optimism` >= 0. Received: {self!r}."
+                "`first_rung` and `horizon` must be >= 1, `growth` > 1 and `optimism` >= 0. "
+                f"Received: {self!r}."
             )
-        if self.horizon is not None and self.horizon <= self.first_rung:
-            raise ValueError(f"`horizon` must be None or > `first_rung`. Received: {self!r}.")
 
     @classmethod
     def thorough(cls, **changes) -> "RaceSearch":
-        """Returns a race that gives slow arms more time: about a quarter dearer."""
-        return cls(**{"optimism": 0.5, **changes})
+        """Returns a race that gives slow arms more time."""
+        return cls(**{"optimism": 0.6, "horizon": 120, **changes})
 
     @classmethod
     def fast(cls, **changes) -> "RaceSearch":
-        """Returns a race that drops early, at about two thirds of the cost."""
-        return cls(**{"optimism": 0.15, "margin": 0.01, "first_rung": 4, **changes})
+        """Returns a race that drops early."""
+        return cls(**{"horizon": 30, **changes})
 
     def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
         return list(arms)
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
-        waiting = self._waiting(arms)
+        waiting = ladders.waiting(arms)
         alive = [arm for arm in arms if arm.dropped is None and arm.name not in waiting]
         running = [arm for arm in alive if not arm.stopped]
         rung = max((arm.epochs for arm in running), default=0)
@@ -73,7 +79,7 @@ class RaceSearch:
             return Decision({}, behind, rung, f"newcomers catch up to epoch {rung}")
         drops = self._drops(alive, rung) if rung else {}
         running = [arm for arm in running if arm.name not in drops]
-        newcomers = self._newcomers(arms, drops, waiting)
+        newcomers = ladders.newcomers(arms, drops, waiting)
         if newcomers:
             rung = rung or max(arm.epochs for arm in alive)  # the others may all have stopped
             reason = f"beside the best of their ladder; they catch up to epoch {rung}"
@@ -105,13 +111,11 @@ class RaceSearch:
         return drops
 
     def _forecast(self, arm: Arm, rung: int) -> float:
-        before = arm.best_until(rung / self.growth)
+        before = arm.best_until(rung / 2)
         if before == -math.inf:  # no value before: nothing to extrapolate from
             return math.inf
-        optimism = self.optimism
-        if self.horizon is not None:
-            optimism = max(optimism, 0.6 * math.log(self.horizon / rung))
-        return arm.best + optimism * (arm.best - before) / math.log(self.growth)
+        pace = (arm.best - before) / math.log(2)
+        return arm.best + max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD) * pace
 
     def _end(self, arms, drops, waiting, max_epochs) -> Decision:
         extra = self._extra_arms(arms) if not any(arm.is_extra for arm in arms) else ()
@@ -127,45 +131,17 @@ class RaceSearch:
     def _extra_arms(self, arms: Sequence[Arm]) -> tuple[Arm, ...]:
         ranked = sorted((arm for arm in arms if arm.curve), key=lambda arm: -arm.best)
         winner, extra = ranked[0], []
-        third_rung = self._rung_after(self._rung_after(self.first_rung))
         others = [arm for arm in ranked if arm.can_blend and arm.weights != winner.weights]
         if self.blend and winner.can_blend and others:
             extra.append(winner.blended_with(others[0]))
-        leader = max(ranked, key=lambda arm: arm.best_until(third_rung))
+        leader = max(ranked, key=lambda arm: arm.best_until(EARLY))
         if self.rewind and leader.weights != winner.weights:
-            extra.append(winner.begun_with(leader, third_rung))
+            extra.append(winner.begun_with(leader, EARLY))
         names = {arm.name for arm in arms}  # the user may have thought of it too
         return tuple(arm for arm in extra if arm.name not in names)
-
-    def _waiting(self, arms: Sequence[Arm]) -> set[str]:
-        """Names of the arms of a ladder whose turn has not come."""
-        waiting = set()
-        for ladder in _ladders(arms):
-            if len(ladder) > 2:
-                middle = ladder[len(ladder) // 2]
-                waiting |= {arm.name for arm in ladder if arm is not middle and not arm.epochs}
-        return waiting
-
-    def _newcomers(self, arms, drops, waiting) -> tuple[str, ...]:
-        """The arms beside the best of their ladder, where that one stands at the edge."""
-        names = []
-        for ladder in _ladders(arms):
-            best = max(ladder, key=lambda arm: arm.best)
-            place = ladder.index(best)
-            beside = ladder[max(place - 1, 0) : place + 2]
-            if best.curve and best.dropped is None and best.name not in drops:
-                names += [arm.name for arm in beside if arm.name in waiting and not arm.dropped]
-        return tuple(names)
 
     def _rung_after(self, epochs: int) -> int:
         rung = self.first_rung
         while rung <= epochs:
             rung = max(rung + 1, round(rung * self.growth))
         return rung
-
-
-def _ladders(arms: Sequence[Arm]) -> Iterator[list[Arm]]:
-    """The arms of each ladder, from mild to hard."""
-    for name in dict.fromkeys(arm.ladder[0] for arm in arms if arm.ladder):
-        rungs = [arm for arm in arms if arm.ladder and arm.ladder[0] == name]
-        yield sorted(rungs, key=lambda arm: arm.ladder[1])
