@@ -11,6 +11,7 @@ test_item.
 """
 
 import argparse
+import gzip
 import json
 import os
 import statistics
@@ -83,11 +84,17 @@ def fit_baseline(name: str, data: PreparedData) -> dict:
     return {"metrics": metrics, "seconds": time.perf_counter() - started}
 
 
+def read_rows(path: Path) -> list[dict]:
+    """Reads JSON lines, compressed if the name ends in .gz."""
+    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
+    with opened as file:
+        return [json.loads(line) for line in file]
+
+
 def read_curves(path: Path, data: str, model: str) -> dict[str, list[dict]]:
     """Returns one dict of metrics, epoch and seconds per seed, by arm."""
     found: dict[str, list[dict]] = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_rows(path):
         if (row["data"], row["model"]) != (data, model):
             continue
         best = max(row["curve"], key=lambda point: point["valid"]["ndcg@20"])

@@ -27,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from curves import MAX_EPOCHS, PATIENCE, STUDY, ArmSettings
+from quality import read_rows
 
 from tf_autosample import ExhaustiveSearch, HalvingSearch, RaceSearch
 from tf_autosample.cli.samplers import parse_samplers
@@ -153,8 +154,7 @@ class Cell:
 def read_cells(path: Path, samplers: list[str]) -> list[Cell]:
     """Reads the cells for which every sampler has a curve; tells which have not."""
     rows = defaultdict(list)
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in read_rows(path):
         rows[row["data"], row["model"], row["seed"]].append(row)
     cells = [Cell(key, group, samplers) for key, group in sorted(rows.items())]
     whole = [cell for cell in cells if len(cell.plain) == len(samplers)]
