@@ -5,7 +5,7 @@ from tf_autosample.search import Arm, Comparison, Decision
 
 SETTINGS = {
     "metric": "val_ndcg@20",
-    "strategy": {"name": "RaceSearch", "first_rung": 6, "horizon": None},
+    "strategy": {"name": "RaceSearch", "first_rung": 6, "horizon": 80},
     "max_epochs": 200,
     "patience": 12,
 }
