@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 from curves import STUDY
 from quality import read
-from search_quality import Judge, read_cells
+from replay import Judge, read_cells
 
 from tf_autosample import (
     AutoSample,

@@ -52,8 +52,8 @@ def curves(data):
 def test_replayed_search_chooses_and_costs_what_a_search_in_fit_does(data, curves):
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        import search_quality
         from quality import read
+        from replay import read_cells
     finally:
         sys.path.remove(str(BENCHMARKS))
     from tf_autosample import (
@@ -67,7 +67,7 @@ def test_replayed_search_chooses_and_costs_what_a_search_in_fit_does(data, curve
     )
     from tf_autosample.cli.samplers import parse_samplers
 
-    (cell,) = search_quality.read_cells(curves, ARMS)
+    (cell,) = read_cells(curves, ARMS)
     replayed = cell.replay(RaceSearch())
 
     parts = read(str(data), 1)
