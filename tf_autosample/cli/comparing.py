@@ -13,10 +13,10 @@ from tf_autosample.cli.samplers import parse_each
 from tf_autosample.cli.settings import ComparisonSettings, DataSettings
 from tf_autosample.cli.training import epochs_trained, train
 from tf_autosample.evaluation import MostPopular, evaluate
+from tf_autosample.report.comparison import MOST_POPULAR, SEARCH
 
 FILE = "compare.json"
 METRIC = "ndcg@20"
-POPULAR, SEARCH = "most popular", "search"
 
 
 def run_comparison(
@@ -42,7 +42,7 @@ def run_comparison(
         The content of the file.
     """
     samplers = {one.name: text for text, one in parse_each(settings.samplers).items()}
-    names = [POPULAR, *samplers, SEARCH]
+    names = [MOST_POPULAR, *samplers, SEARCH]
     data = _with_test(source.prepare(1))
     content = _begin(out, source, settings, data, resume)
     for seed in range(1, settings.seeds + 1):
@@ -51,7 +51,7 @@ def run_comparison(
         if missing and seed > 1:
             data = _with_test(source.prepare(seed))
         for name in missing:
-            if name == POPULAR:
+            if name == MOST_POPULAR:
                 row = _most_popular(data)
             else:
                 training = settings.training(samplers.get(name, settings.samplers), seed)

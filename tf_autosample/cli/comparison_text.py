@@ -1,7 +1,16 @@
 """A comparison as a table in the terminal."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
+
+from tf_autosample.report.comparison import (
+    SEARCH,
+    difference_to,
+    mean_and_deviation,
+    names_in,
+    rows_of,
+)
 
 METRICS = ("recall@20", "ndcg@20")
 HEADINGS = ("", *METRICS, "search - it", "seconds")
@@ -13,10 +22,9 @@ def comparison_text(content: Mapping) -> str:
     Args:
         content: The content of `compare.json`.
     """
-    rows = content["rows"]
-    seeds = len({row["seed"] for row in rows})
+    seeds = len({row["seed"] for row in content["rows"]})
     data = " · ".join(f"{name} {count:,}" for name, count in content["data"].items())
-    lines = [HEADINGS, *(_line(name, rows) for name in dict.fromkeys(row["name"] for row in rows))]
+    lines = [HEADINGS, *(_line(name, content) for name in names_in(content))]
     return "\n".join(
         [
             data,
@@ -27,38 +35,33 @@ def comparison_text(content: Mapping) -> str:
             "",
             *_aligned(lines),
             "",
-            *_choices(rows),
+            *_choices(content),
         ]
     )
 
 
-def _line(name: str, rows: Sequence[Mapping]) -> tuple[str, ...]:
-    own = {row["seed"]: row for row in rows if row["name"] == name}
-    search = {row["seed"]: row for row in rows if row["name"] == "search"}
-    cells = [_spread([row["metrics"][metric] for row in own.values()]) for metric in METRICS]
-    differences = [
-        search[seed]["metrics"]["ndcg@20"] - row["metrics"]["ndcg@20"]
-        for seed, row in own.items()
-        if seed in search
+def _line(name: str, content: Mapping) -> tuple[str, ...]:
+    rows = rows_of(content, name).values()
+    cells = [
+        _spread(*mean_and_deviation([row["metrics"][metric] for row in rows])) for metric in METRICS
     ]
-    difference = "" if name == "search" or not differences else _spread(differences, "+.4f")
-    seconds = statistics.median(row["seconds"] for row in own.values())
+    found = difference_to(content, name)
+    difference = _spread(found.mean, found.deviation, "+.4f") if found else ""
+    seconds = statistics.median(row["seconds"] for row in rows)
     return name, *cells, difference, f"{seconds:.1f}"
 
 
-def _choices(rows: Sequence[Mapping]) -> list[str]:
+def _choices(content: Mapping) -> list[str]:
     return [
-        f"seed {row['seed']}: the search chose {row['chosen']} at epoch {row['epoch']} "
+        f"seed {seed}: the search chose {row['chosen']} at epoch {row['epoch']} "
         f"(validation {row['validation']:.4f}) after {row['epochs_trained']} epochs in all"
-        for row in rows
-        if row["name"] == "search"
+        for seed, row in rows_of(content, SEARCH).items()
     ]
 
 
-def _spread(values: Sequence[float], form: str = ".4f") -> str:
-    """Mean and sample standard deviation; one value has none."""
-    mean = f"{statistics.mean(values):{form}}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.4f}"
+def _spread(mean: float, deviation: float, form: str = ".4f") -> str:
+    text = f"{mean:{form}}"
+    return text if math.isnan(deviation) else f"{text} ± {deviation:.4f}"
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
