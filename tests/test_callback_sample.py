@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 from small_search import (
@@ -144,3 +145,10 @@ def test_both_records_are_kept_in_the_directory(tmp_path):
     sampled = json.loads((tmp_path / "sample" / "search.json").read_text())
     assert whole["subsample"] == sampled
     assert whole["winner"] == sampled["winner"]
+
+
+def test_callback_that_cuts_across_the_arms_is_refused_before_the_sampled_race():
+    model, search = build_model(), search_on_half(max_epochs=2)
+    with pytest.raises(ValueError, match="`EarlyStopping` must be left out"):
+        run(model, search, callbacks=[keras.callbacks.EarlyStopping()])
+    assert model.batches is None  # no race has begun

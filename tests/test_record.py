@@ -149,8 +149,12 @@ def test_search_may_be_resumed_only_with_what_it_began_with():
 
 def test_arm_that_came_later_is_none_of_those_a_search_began_with():
     record, other = example(), example()
+    assert record.arms[-1].is_extra
     other.arms.pop()
     record.check_same_search(other)
+    record.arms[-1].is_extra = False
+    with pytest.raises(ValueError, match="must be resumed"):
+        record.check_same_search(other)
 
 
 def test_arm_takes_the_place_of_the_one_with_its_name():

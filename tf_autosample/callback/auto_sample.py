@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from tf_autosample.callback.checks import check_arguments, check_fit, data_checksum
+from tf_autosample.callback.checks import check_arguments, check_callbacks, check_fit, data_checksum
 from tf_autosample.callback.runner import ArmRunner
 from tf_autosample.callback.sample import race_on_sample
 from tf_autosample.callback.workers import Workers
@@ -65,7 +65,8 @@ class AutoSample(keras.callbacks.Callback):
             None takes a quarter above 5,000,000 training interactions, else everyone.
         workers: How many processes train arms side by side. More than one need a script whose
             work stands under `if __name__ == "__main__":`, and custom classes that can be
-            imported. The choice and the weights are the same; memory is one model per process.
+            imported. The choice and the weights are the same; memory is one model per process,
+            and the `epochs` of `fit` are counted only once all arms of a decision have trained.
 
     Attributes:
         history: Every curve, every decision with its reason, the winner and why, the cost per
@@ -113,20 +114,20 @@ class AutoSample(keras.callbacks.Callback):
         """Name of the chosen arm, None while the search goes on."""
         return None if self.record is None else self.record.winner
 
-    def before_fit(self, model: keras.Model, batches) -> None:
+    def before_fit(self, model: keras.Model, batches, callbacks) -> None:
         """Races on a sample of the users first, if there is to be one. `fit` calls it."""
+        check_callbacks(callbacks)
         self._sampled = race_on_sample(self, model, batches)
 
     def on_train_begin(self, logs=None):
         check_fit(self.model, self, self.validation)
-        self._snapshots = Snapshots(self._open_states())
         self.runner = ArmRunner(
             self.model,
             self.validation,
             self.metric.removeprefix("val_"),
             self.max_epochs,
             self.patience,
-            self._snapshots,
+            Snapshots(self._open_states()),
         )
         self.record = self._new_record()
         if not self._restore():
@@ -140,11 +141,11 @@ class AutoSample(keras.callbacks.Callback):
         if self.record.winner is not None:
             self.model.stop_training = True  # Keras runs one step all the same
         else:
-            self.runner.begin_epoch(self._next_arm())
+            self.runner.begin_epoch(self._behind()[0])
 
     def on_epoch_end(self, epoch, logs=None):
         if self.record.winner is None:
-            arm = self._next_arm()
+            arm = self._behind()[0]
             self._end_epoch(arm)
             value = arm.curve[-1][1] if arm.curve else float("nan")
         if self.record.winner is not None:  # logs and a `ModelCheckpoint` show the winner
@@ -182,11 +183,11 @@ class AutoSample(keras.callbacks.Callback):
         record.subsample = self._sampled.history
         return record
 
-    def _next_arm(self) -> Arm | None:
-        """The first of the arms of the last decision that is not where it should be, or None."""
+    def _behind(self) -> list[Arm]:
+        """The arms of the last decision that are not where it wants them."""
         decision = self.record.decisions[-1]
         arms = map(self.record.arm, decision.train)
-        return next((one for one in arms if one.epochs < decision.until and not one.stopped), None)
+        return [one for one in arms if one.epochs < decision.until and not one.stopped]
 
     def _end_epoch(self, arm: Arm):
         self.runner.end_epoch(arm)
@@ -197,7 +198,7 @@ class AutoSample(keras.callbacks.Callback):
 
     def _go_on(self):
         """Asks for the next decision once all arms are where the last one wanted them."""
-        if self._next_arm() is None:
+        if not self._behind():
             self._decide()
         if self.record.winner is None and self.record.epochs >= self.params["epochs"]:
             self._choose(f"the {self.record.epochs} epochs that `fit` was given are used up")
@@ -206,10 +207,7 @@ class AutoSample(keras.callbacks.Callback):
     def _search_in_workers(self):
         with Workers(self.workers, self.runner) as workers:
             while self.record.winner is None:
-                decision = self.record.decisions[-1]
-                behind = [self.record.arm(name) for name in decision.train]
-                behind = [one for one in behind if one.epochs < decision.until and not one.stopped]
-                for arm in workers.train(behind, decision.until):
+                for arm in workers.train(self._behind(), self.record.decisions[-1].until):
                     self.record.replace(arm)
                 self._go_on()
 
@@ -222,9 +220,7 @@ class AutoSample(keras.callbacks.Callback):
             self.record.arm(name).dropped = reason
             log.info("dropped %s: %s", name, reason)
         for arm in decision.enter:
-            entrant = newcomer(arm, self.model.sampler.samplers)
-            entrant.is_extra = True  # a search that goes on does not begin with it
-            self.record.arms.append(entrant)
+            self.record.arms.append(newcomer(arm, self.model.sampler.samplers))
             log.info("%s enters: %s", arm.name, decision.reason)
         if not decision.train:
             self._choose(decision.reason)
@@ -277,4 +273,4 @@ class AutoSample(keras.callbacks.Callback):
         """Writes the record after all states that it names, then deletes the others."""
         if self.directory is not None:
             self.record.write(self.directory / "search.json")
-        self._snapshots.keep_only({"initial"} | self.record.live_states)
+        self.runner.snapshots.keep_only({"initial"} | self.record.live_states)

@@ -1,6 +1,7 @@
 """What `AutoSample` checks before a search begins or goes on."""
 
 import zlib
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -45,12 +46,23 @@ def check_arguments(search) -> None:
         raise ValueError("`resume` needs the `directory` of the search to go on with.")
 
 
+def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Refuses callbacks that take the epochs of `fit` for those of one training run."""
+    for one in callbacks:
+        for kind, instead in CUTTING_ACROSS.items():
+            if isinstance(one, kind):
+                raise ValueError(
+                    f"`{kind.__name__}` must be left out beside `AutoSample`: it would cut "
+                    f"across the arms. {instead}"
+                )
+
+
 def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: Interactions):
     """Refuses a `fit` in which the search would not work.
 
     Raises:
         TypeError: If the search cannot steer the batches.
-        ValueError: If another callback takes the epochs of `fit` for those of one training.
+        ValueError: If an arm's learning rate cannot be set.
         DataError: If validation holds training pairs.
     """
     # Looked up here and not in `batches`, which an earlier `fit` may have left behind.
@@ -60,13 +72,6 @@ def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: 
             "callbacks=[AutoSample(...)]) on a `RetrievalModel`. Received: a "
             f"{type(model).__name__} and other batches."
         )
-    for one in model.fit_callbacks:
-        for kind, instead in CUTTING_ACROSS.items():
-            if isinstance(one, kind):
-                raise ValueError(
-                    f"`{kind.__name__}` must be left out beside `AutoSample`: it would cut "
-                    f"across the arms. {instead}"
-                )
     rates = [arm.name for arm in search.arms if arm.learning_rate is not None]
     if rates and isinstance(model.optimizer.get_config()["learning_rate"], dict):
         raise ValueError(

@@ -39,13 +39,9 @@ class LearningStep:
         if self.criterion == "alignment":
             steepest = -outer.gradient(agreement, logits.value)
         direction = -1.0 if self.criterion == "maximin" else 1.0
-        known = [pair for pair in zip(gradients, variables, strict=True) if pair[0] is not None]
-        model.optimizer.build(model.trainable_variables)
-        model.optimizer.apply(*zip(*known, strict=True))
         length = tf.norm(steepest) + 1e-12
         logits.assign_sub(direction * self.rate * steepest / length)
-        model.loss_tracker.update_state(loss)
-        return {"loss": model.loss_tracker.result()}
+        return model.update(loss, gradients, variables)
 
     def _agreement(self, variables, gradients, batch):
         """Inner product of the training step's gradient and that of the validation loss."""
@@ -73,7 +69,14 @@ class LearningStep:
 
 
 def _inner_product(gradient, wanted):
-    wanted = tf.stop_gradient(tf.convert_to_tensor(wanted))
-    if isinstance(gradient, tf.IndexedSlices):
-        return tf.reduce_sum(gradient.values * tf.gather(wanted, gradient.indices))
-    return tf.reduce_sum(gradient * wanted)
+    """The inner product of two gradients of one variable; of tables only shared rows are read."""
+    if not (isinstance(gradient, tf.IndexedSlices) and isinstance(wanted, tf.IndexedSlices)):
+        return tf.reduce_sum(tf.convert_to_tensor(gradient) * tf.convert_to_tensor(wanted))
+    rows, place = tf.unique(wanted.indices)
+    sums = tf.math.unsorted_segment_sum(wanted.values, place, tf.size(rows))
+    order = tf.argsort(rows)
+    rows, sums = tf.gather(rows, order), tf.gather(sums, order)
+    found = tf.minimum(tf.searchsorted(rows, gradient.indices), tf.size(rows) - 1)
+    is_shared = tf.gather(rows, found) == gradient.indices
+    products = tf.reduce_sum(gradient.values * tf.gather(sums, found), axis=-1)
+    return tf.reduce_sum(tf.where(is_shared, products, 0.0))

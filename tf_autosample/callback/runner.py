@@ -37,6 +37,7 @@ class ArmRunner:
     snapshots: Snapshots
     _loaded: tuple | None = field(default=None, init=False)
     _train_functions: dict = field(default_factory=dict, init=False)
+    _learning_step: LearningStep | None = field(default=None, init=False)
     _started: float = field(default=0.0, init=False)
 
     def __post_init__(self):
@@ -113,7 +114,10 @@ class ArmRunner:
         self.model.train_function = self._train_functions.get(key)
         self._drop_learning_step()
         if arm.learns:  # looked up when Keras traces, so it stays until another arm's turn
-            self.model.train_step = LearningStep(self.model, arm.learns, arm.rate, self.validation)
+            if self._learning_step is None:
+                settings = arm.learns, arm.rate, self.validation
+                self._learning_step = LearningStep(self.model, *settings)
+            self.model.train_step = self._learning_step
         if self.model.train_function is None:
             self.model.make_train_function()
             self._train_functions[key] = self.model.train_function

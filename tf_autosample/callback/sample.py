@@ -1,5 +1,6 @@
 """A race on a sample of the users, for data on which a full race would be dear."""
 
+import copy
 import logging
 
 import numpy as np
@@ -36,7 +37,7 @@ def race_on_sample(search, model, batches):
     if fraction == 1:
         return None
     chosen = _choose_users(search.validation, fraction, batches.arguments["seed"])
-    train, validation = _only(interactions, chosen), _only(search.validation, chosen)
+    train, validation = (one.select(chosen[one.users]) for one in (interactions, search.validation))
     log.info(
         "searching on %d of %d users, %d of %d training interactions",
         chosen.sum(),
@@ -44,18 +45,9 @@ def race_on_sample(search, model, batches):
         len(train),
         len(interactions),
     )
-    sampled = type(search)(
-        validation,
-        search.strategy,
-        search.metric,
-        arms=search.arms,
-        max_epochs=search.max_epochs,
-        patience=search.patience,
-        directory=None if search.directory is None else search.directory / "sample",
-        resume=search.resume,
-        sample_users=1.0,
-        workers=search.workers,
-    )
+    sampled = copy.copy(search)  # the same search, on fewer users
+    sampled.validation, sampled.sample_users = validation, 1.0
+    sampled.directory = search.directory and search.directory / "sample"
     few = training_batches(train, **batches.arguments)
     # The `epochs` of `fit` are those of the final run; the race ends by its own rules.
     epochs = search.max_epochs * (len(model.sampler.samplers) + len(search.arms) + 2)
@@ -75,13 +67,3 @@ def _choose_users(validation: Interactions, fraction: float, seed: int) -> np.nd
             f"Received: {fraction}, which leaves none of {len(np.unique(validation.users))}."
         )
     return chosen
-
-
-def _only(interactions: Interactions, chosen: np.ndarray) -> Interactions:
-    kept = chosen[interactions.users]
-    return Interactions(
-        interactions.users[kept],
-        interactions.items[kept],
-        interactions.num_users,
-        interactions.num_items,
-    )

@@ -141,9 +141,12 @@ class RetrievalModel(keras.Model):
         with tf.GradientTape() as tape:
             loss = self._loss(batch)
         variables = self.trainable_variables
+        return self.update(loss, tape.gradient(loss, variables), variables)
+
+    def update(self, loss, gradients, variables) -> dict:
+        """Ends a training step: applies the gradients that there are, and returns the logs."""
         # For all of them: a loaded model builds it so, and the slots must match.
-        self.optimizer.build(variables)
-        gradients = tape.gradient(loss, variables)
+        self.optimizer.build(self.trainable_variables)
         known = [pair for pair in zip(gradients, variables, strict=True) if pair[0] is not None]
         self.optimizer.apply(*zip(*known, strict=True))
         self.loss_tracker.update_state(loss)
@@ -235,7 +238,7 @@ class RetrievalModel(keras.Model):
         callbacks = keras.tree.flatten(callbacks) if callbacks else []
         for one in callbacks:
             if hasattr(one, "before_fit"):  # a search may train on fewer users first
-                one.before_fit(self, batches)
+                one.before_fit(self, batches, callbacks)
         self.fit_callbacks, self.batches = callbacks, batches
         self.adapt(batches.interactions)
         if not any(getattr(one, "steers_epochs", False) for one in self.fit_callbacks):

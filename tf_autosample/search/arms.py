@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 # Two arms are tied when the paired t of their metrics is smaller.
 TIE_T = 2.0
+# What an arm has gone through, beside what it was made with.
+FARED = {"curve", "learned", "epochs", "examples", "seconds", "stopped", "dropped"}
+FARED |= {"state", "best_state"}
 
 
 @dataclass
@@ -111,20 +114,8 @@ class Arm:
 
     def untrained(self) -> "Arm":
         """Returns a copy that has not trained."""
-        return Arm(
-            dict(self.weights),
-            self.learning_rate,
-            self.l2,
-            self.before,
-            self.before_epochs,
-            self.name,
-            self.learns,
-            self.rate,
-            self.ladder,
-            self.cost,
-            self.can_blend,
-            is_extra=self.is_extra,
-        )
+        fresh = {one.name for one in fields(self)} - FARED
+        return Arm(**{name: getattr(self, name) for name in fresh})
 
     def blended_with(self, other: "Arm") -> "Arm":
         """Returns a new arm half way to another, otherwise trained like this one."""
@@ -140,7 +131,7 @@ class Arm:
 
     def _extra(self, weights, before, before_epochs, cost) -> "Arm":
         arm = Arm(weights, self.learning_rate, self.l2, before, before_epochs)
-        arm.cost, arm.is_extra = cost, True
+        arm.cost = cost
         return arm
 
     def _describe(self) -> str:

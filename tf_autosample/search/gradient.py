@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_autosample.search.arms import Arm
-from tf_autosample.search.strategy import Decision
+from tf_autosample.search.strategy import Decision, Strategy
 
 CRITERIA = ("loss", "alignment", "maximin")
 
 
 @dataclass(frozen=True)
-class GradientSearch:
+class GradientSearch(Strategy):
     """Trains the mixture with learnable weights, then the heaviest sampler from scratch.
 
     Not the default: on the training loss the weights run to the easiest sampler, by alignment

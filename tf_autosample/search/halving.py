@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_autosample.search.arms import Arm
-from tf_autosample.search.strategy import Decision
+from tf_autosample.search.strategy import Decision, Strategy
 
 
 @dataclass(frozen=True)
-class ExhaustiveSearch:
+class ExhaustiveSearch(Strategy):
     """Trains every arm to its own end: the oracle that other strategies are measured against."""
-
-    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
-        return list(arms)
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         running = tuple(arm.name for arm in arms if not arm.stopped)
@@ -22,7 +19,7 @@ class ExhaustiveSearch:
 
 
 @dataclass(frozen=True)
-class HalvingSearch:
+class HalvingSearch(Strategy):
     """Keeps the better part of the arms at fixed epochs; the last trains to its end.
 
     Compared with `RaceSearch` it cuts by rank alone: it drops close rivals too soon, and keeps
@@ -43,9 +40,6 @@ class HalvingSearch:
     def __post_init__(self):
         if self.first_rung < 1 or not self.factor > 1:
             raise ValueError(f"`first_rung` must be >= 1 and `factor` > 1. Received: {self!r}.")
-
-    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
-        return list(arms)
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         alive = [arm for arm in arms if arm.dropped is None]

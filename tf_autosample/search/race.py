@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tf_autosample.search import ladders
 from tf_autosample.search.arms import Arm
-from tf_autosample.search.strategy import Decision
+from tf_autosample.search.strategy import Decision, Strategy
 
 # Units of log-epoch that a forecast looks ahead at least, near the horizon and beyond.
 LOOK_AHEAD = 0.2
@@ -15,7 +15,7 @@ EARLY = 14
 
 
 @dataclass(frozen=True)
-class RaceSearch:
+class RaceSearch(Strategy):
     """Races the arms and drops each as soon as an optimistic forecast leaves it behind.
 
     All arms train up to a rung (an epoch number n), then each but the leader is forecast: its best
@@ -65,9 +65,6 @@ class RaceSearch:
     def fast(cls, **changes) -> "RaceSearch":
         """Returns a race that drops early."""
         return cls(**{"horizon": 30, **changes})
-
-    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
-        return list(arms)
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         waiting = ladders.waiting(arms)

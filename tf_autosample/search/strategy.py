@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from tf_autosample.search.arms import Arm
 
@@ -26,12 +25,17 @@ class Decision:
     reason: str = ""
     enter: tuple[Arm, ...] = ()
 
+    def __post_init__(self):
+        for arm in self.enter:
+            arm.is_extra = True  # a search that is resumed did not begin with it
 
-class Strategy(Protocol):
+
+class Strategy:
     """Decides from curves alone; a frozen dataclass, so that its settings can be recorded."""
 
     def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
-        """Returns the arms to begin with, given the corners and the user's own arms."""
+        """Returns the arms to begin with: the corners and the user's own, unless overridden."""
+        return list(arms)
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         """Returns the next decision, once all arms of the one before have trained.
@@ -40,3 +44,4 @@ class Strategy(Protocol):
             arms: All arms, in a fixed order.
             max_epochs: The last epoch of any arm.
         """
+        raise NotImplementedError(f"{type(self).__name__} must define `decide`.")
