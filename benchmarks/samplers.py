@@ -8,6 +8,7 @@ factorization and with LightGCN (2 layers), and prints the median step of each.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -56,10 +57,16 @@ def zipf_interactions(users: int, items: int, count: int) -> Interactions:
     return Interactions(*pairs, users, items).select(np.arange(count // 2))
 
 
+def versions() -> dict:
+    """What a measurement depends on beside the code."""
+    names = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+    return {"versions": names, "cpus": os.cpu_count()}
+
+
 class Contestant:
     """One sampler in one model, with batches drawn before."""
 
-    def __init__(self, train: Interactions, model: str, sampler, steps: int):
+    def __init__(self, train: Interactions, model: str, sampler, steps: int, batch_size=BATCH_SIZE):
         if model == "mf":
             size = train.num_users, train.num_items
             self.model = MatrixFactorization(*size, sampler, dim=DIM, seed=1)
@@ -67,11 +74,12 @@ class Contestant:
         else:
             self.model = LightGCN(train, sampler, dim=DIM, num_layers=2, seed=1)
             self.model.compile(optimizer=keras.optimizers.Adam(1e-3))
-        batches = training_batches(train, BATCH_SIZE, self.model.sampler.proposal, seed=1)
+        batches = training_batches(train, batch_size, self.model.sampler.proposal, seed=1)
         self.model.batches = batches  # as `fit` begins, without the second trace of a `fit`
         self.model.adapt(train)
         self.model.begin_epoch(0)
-        self.batches = [batch for batch in batches if len(batch["users"]) == BATCH_SIZE][:steps]
+        whole = (batch for batch in batches if len(batch["users"]) == batch_size)
+        self.batches = list(itertools.islice(whole, steps))
         self.step = tf.function(self.model.train_step)
         self.milliseconds()  # traces
 
@@ -115,8 +123,7 @@ def main() -> None:
             row = {"model": model, "sampler": name, "m": m, "ms": statistics.median(column)}
             rows.append({**row, "ratio": row["ms"] / uniform})
     if arguments.json:
-        versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
-        print(json.dumps({**vars(arguments), "versions": versions, "rows": rows}))
+        print(json.dumps({**vars(arguments), **versions(), "rows": rows}))
         return
     print(
         f"d {DIM}, batch {BATCH_SIZE}, {len(train):,} interactions; median of "
