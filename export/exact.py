@@ -10,32 +10,53 @@ from tf_autosample.export.signatures import PADDING_SCORE
 SCORES_IN_MEMORY = 2**22
 # Items. Whole multiples keep every block aligned, so that slicing it off the table copies nothing.
 BLOCK_UNIT = 1024
+# Scores of which only the highest is ranked at first; divides BLOCK_UNIT.
+GROUP = 64
 
 
 class ExactIndex(tf.Module):
-    """Finds the items of largest dot product by scoring them all.
+    """Finds the items of largest dot product or cosine by scoring them all.
 
     Args:
         item_emb: tf.Variable float32 [I, d].
+        inverse_norms: tf.Variable float32 [I]. 0 for an item of norm 0.
     """
 
-    recall = 1.0
-
-    def __init__(self, item_emb: tf.Variable):
+    def __init__(self, item_emb: tf.Variable, inverse_norms: tf.Variable):
         super().__init__("exact_index")
         self.item_emb = item_emb
+        self.inverse_norms = inverse_norms
 
-    def search(self, query_emb, k, excluded):
-        """Return the best items per query; arguments and results as `top_k`, query_emb [B, d]."""
+    def describe(self) -> dict:
+        """Return what the metadata say."""
+        return {"name": "exact", "recall": 1.0}
 
-        def dot(start, stop):
-            return tf.matmul(query_emb, self.item_emb[start:stop], transpose_b=True)
+    def search(self, query_emb, k, excluded, cosine=False):
+        """Return the best items per query.
 
-        return top_k(dot, tf.shape(query_emb)[0], self.item_emb.shape[0], k, excluded)
+        Args:
+            query_emb: float32 [B, d], of norm 1 where cosine is asked for.
+            k: As `top_k`, like what is returned.
+            excluded: As `top_k`.
+            cosine: bool. Score by cosine instead of the dot product.
+        """
+        # Read once: every read inside the loop over blocks may cost a pass over the table.
+        item_emb = tf.convert_to_tensor(self.item_emb)
+
+        def score(start, stop):
+            dots = tf.matmul(query_emb, item_emb[start:stop], transpose_b=True)
+            return dots * self.inverse_norms[start:stop] if cosine else dots
+
+        return top_k(score, tf.shape(query_emb)[0], self.item_emb.shape[0], k, excluded)
 
 
-# Name given by the user: class with the interface of `ExactIndex`.
-INDEXES = {"exact": ExactIndex}
+def lookup(table: tf.Variable, positions):
+    """Gather rows of a variable.
+
+    `tf.gather` of the variable itself would make TensorFlow copy the whole table at every later
+    read of it: 256 MB per block of a million items.
+    """
+    return tf.gather(tf.convert_to_tensor(table), positions)
 
 
 def top_k(score_block: Callable, batch, num_items: int, k, excluded):
@@ -62,7 +83,7 @@ def top_k(score_block: Callable, batch, num_items: int, k, excluded):
     def merge_block(start, best_scores, best_items):
         stop = tf.minimum(start + block, num_items)
         scores = _mask(score_block(start, stop), start, stop, excluded)
-        scores, columns = tf.math.top_k(scores, tf.minimum(k, stop - start))
+        scores, columns = highest(scores, tf.minimum(k, stop - start))
         # Earlier items come first and tf.math.top_k prefers the first of equals.
         scores, order = tf.math.top_k(tf.concat([best_scores, scores], axis=1), k)
         items = tf.concat([best_items, columns + start], axis=1)
@@ -77,6 +98,34 @@ def top_k(score_block: Callable, batch, num_items: int, k, excluded):
         parallel_iterations=1,  # more would hold as many blocks at once
     )
     return scores, tf.where(scores > PADDING_SCORE, items, -1)
+
+
+def highest(scores, k):
+    """Return what tf.math.top_k does, ten times as fast on long rows.
+
+    An item among the k highest stands in one of the k groups of highest maximum: each of the
+    groups before its own would otherwise hold a better one. With groups in order of position that
+    is so for equal scores too.
+
+    Args:
+        scores: float32 [B, N].
+        k: int32 [] in [1, N].
+
+    Returns:
+        float32 [B, k] scores and int32 [B, k] columns.
+    """
+    batch, width = tf.unstack(tf.shape(scores))
+    num_groups = (width + GROUP - 1) // GROUP
+    scores = tf.pad(
+        scores, [[0, 0], [0, num_groups * GROUP - width]], constant_values=PADDING_SCORE
+    )
+    groups = tf.reshape(scores, [batch, num_groups, GROUP])
+    chosen = tf.math.top_k(tf.reduce_max(groups, axis=2), tf.minimum(k, num_groups)).indices
+    chosen = tf.sort(chosen, axis=1)
+    columns = chosen[:, :, tf.newaxis] * GROUP + tf.range(GROUP)  # [B, k, GROUP]
+    flat = [batch, GROUP * tf.shape(chosen)[1]]
+    scores, order = tf.math.top_k(tf.reshape(tf.gather(groups, chosen, batch_dims=1), flat), k)
+    return scores, tf.gather(tf.reshape(columns, flat), order, batch_dims=1)
 
 
 def _mask(scores, start, stop, excluded):

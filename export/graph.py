@@ -5,8 +5,9 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.export.exact import INDEXES, top_k
+from tf_autosample.export.exact import lookup, top_k
 from tf_autosample.export.ids import IdTable
+from tf_autosample.export.indexes import make_index
 from tf_autosample.export.signatures import PADDING_SCORE, SIGNATURES
 from tf_autosample.export.tables import RetrievalTables
 
@@ -21,7 +22,7 @@ class RetrievalGraph(tf.Module):
 
     Args:
         tables: What to serve.
-        index: str. Name in `INDEXES`.
+        index: str. Name in `INDEX_NAMES`.
         k: int. Results of the signatures that take no `k`.
         assets: Existing directory for files that go with the graph, kept until it is saved.
     """
@@ -48,7 +49,7 @@ class RetrievalGraph(tf.Module):
             offsets, seen_items = np.zeros_like(offsets), seen_items[:0]
         self.seen_offsets = _table(np.append(offsets, offsets[-1:]), "seen_offsets")
         self.seen_items = _table(seen_items, "seen_items")
-        self.index = INDEXES[index](self.item_emb)
+        self.index = make_index(self, index)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """Trace every signature, inputs named and batch dimension free."""
@@ -86,16 +87,8 @@ class RetrievalGraph(tf.Module):
         """
         positions = self.items.positions(item_id)
         known = positions >= 0
-        inverse_norms = tf.gather(self.inverse_norms, tf.maximum(positions, 0))
-        unit_emb = self._item_emb(positions) * inverse_norms[:, tf.newaxis]
-
-        def cosine(start, stop):
-            dots = tf.matmul(unit_emb, self.item_emb[start:stop], transpose_b=True)
-            return dots * self.inverse_norms[start:stop]
-
-        excluded = _pairs(positions[:, tf.newaxis])
-        k = self._checked(k)
-        scores, items = top_k(cosine, tf.shape(positions)[0], self.num_items, k, excluded)
+        unit_emb, excluded = self.query_of_items(positions)
+        scores, items = self.index.search(unit_emb, self._checked(k), excluded, cosine=True)
         scores = tf.where(known[:, tf.newaxis], scores, PADDING_SCORE)
         items = tf.where(known[:, tf.newaxis], items, -1)
         return {"item_ids": self.items.raw_ids(items), "scores": scores, "known_item": known}
@@ -107,7 +100,7 @@ class RetrievalGraph(tf.Module):
         known_user, known_item = users >= 0, items >= 0
         # [B, d] x [B, N, d] -> [B, N]
         scores = tf.einsum("bd,bnd->bn", self._user_emb(users), self._item_emb(items))
-        popularity = tf.gather(self.popularity, tf.maximum(items, 0))
+        popularity = lookup(self.popularity, tf.maximum(items, 0))
         scores = tf.where(known_user[:, tf.newaxis], scores, popularity)
         scores = tf.where(known_item, scores, PADDING_SCORE)
         return {"scores": scores, "known_user": known_user, "known_item": known_item}
@@ -122,6 +115,20 @@ class RetrievalGraph(tf.Module):
         items = self.items.positions(item_id)
         return {"embedding": self._item_emb(items), "known_item": items >= 0}
 
+    def query_of_users(self, users):
+        """Return what an index is asked for user positions: query_emb [B, d] and excluded."""
+        histories = tf.RaggedTensor.from_row_splits(
+            self.seen_items, self.seen_offsets, validate=False
+        )
+        seen = tf.gather(histories, self._rows(users))
+        return self._user_emb(users), (seen.value_rowids(), seen.values)
+
+    def query_of_items(self, items):
+        """Return what an index is asked for items like these: unit vectors [B, d] and excluded."""
+        inverse_norms = lookup(self.inverse_norms, tf.maximum(items, 0))
+        unit_emb = self._item_emb(items) * inverse_norms[:, tf.newaxis]
+        return unit_emb, _pairs(items[:, tf.newaxis])
+
     def _spec(self, name, shape):
         ids = self.users.dtype if name == "user_id" else self.items.dtype
         rank = {"[]": [], "[B]": [None]}.get(shape, [None, None])
@@ -131,21 +138,17 @@ class RetrievalGraph(tf.Module):
         return tf.where(users < 0, self.num_users, users)
 
     def _user_emb(self, users):
-        return tf.gather(self.user_emb, self._rows(users))
+        return lookup(self.user_emb, self._rows(users))
 
     def _item_emb(self, items):
-        item_emb = tf.gather(self.item_emb, tf.maximum(items, 0))
+        item_emb = lookup(self.item_emb, tf.maximum(items, 0))
         return tf.where(items[..., tf.newaxis] < 0, 0.0, item_emb)
 
     def _recommend_to(self, users, k, excluded=None):
-        histories = tf.RaggedTensor.from_row_splits(
-            self.seen_items, self.seen_offsets, validate=False
-        )
-        seen = tf.gather(histories, self._rows(users))
-        pairs = seen.value_rowids(), seen.values
+        query_emb, pairs = self.query_of_users(users)
         if excluded is not None:
             pairs = [tf.concat(both, axis=0) for both in zip(pairs, _pairs(excluded), strict=True)]
-        return self._ranking(self._user_emb(users), users >= 0, k, pairs)
+        return self._ranking(query_emb, users >= 0, k, pairs)
 
     def _ranking(self, query_emb, known, k, excluded):
         k = tf.minimum(k, self.num_items)

@@ -47,11 +47,14 @@ def answers_of(directory: pathlib.Path, requests: dict) -> dict[str, dict]:
     return json.loads(done.stdout)
 
 
-def check_answers(tables: RetrievalTables, requests: dict, answers: dict[str, dict]) -> None:
+def check_answers(
+    tables: RetrievalTables, requests: dict, answers: dict[str, dict], approximate: bool = False
+) -> None:
     """Compare the answers to `sample_requests` with the live model.
 
     Rankings must be equal but for items whose scores differ by no more than float32 rounding;
-    those by popularity, where scores are exact, must be equal.
+    those by popularity, where scores are exact, must be equal. Those of an approximate index must
+    be as long and hold other items at most, each with its score and in order.
 
     Raises:
         ExportError: On the first difference.
@@ -72,7 +75,7 @@ def check_answers(tables: RetrievalTables, requests: dict, answers: dict[str, di
         answer = answers[name]
         for row, (scores, rounding) in enumerate(rows):
             found = answer["item_ids"][row], np.array(answer["scores"][row])
-            if not _is_ranking(scores, rounding, columns, tables.items, *found):
+            if not _is_ranking(scores, rounding, columns, tables.items, *found, approximate):
                 _refuse(name, row)
     known_user, known_item = users >= 0, items >= 0
     for name, expected, rounding in [
@@ -160,14 +163,18 @@ def _encode(vocabulary, raw_ids):
     return positions.reshape(raw_ids.shape)
 
 
-def _is_ranking(live, rounding, columns, items, raw_ids, scores) -> bool:
+def _is_ranking(live, rounding, columns, items, raw_ids, scores, approximate) -> bool:
     """Return whether ids and scores are a top `columns` of the live scores, then padding."""
     filled = min(columns, np.count_nonzero(live > -np.inf))
-    ranked = np.argsort(-live, kind="stable")[:filled]
     try:
         positions = items.encode(raw_ids[:filled])
     except DataError:
         return False
+    ranked = np.argsort(-live, kind="stable")[:filled]
+    if approximate and rounding > 0:  # any items that may appear, best first
+        if not np.all(live[positions] > -np.inf):
+            return False
+        ranked = positions[np.argsort(-live[positions], kind="stable")]
     return (
         len(raw_ids) == len(scores) == columns
         and len(set(raw_ids[:filled])) == filled

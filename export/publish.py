@@ -13,7 +13,7 @@ import uuid
 
 import tf_autosample
 from tf_autosample.export.live import ExportError, answers_of, check_answers
-from tf_autosample.export.signatures import SIGNATURES
+from tf_autosample.export.signatures import INDEX_NAMES, SIGNATURES
 from tf_autosample.export.tables import RetrievalTables
 from tf_autosample.export.warmup import sample_requests, write_warmup
 from tf_autosample.interactions import Interactions
@@ -50,7 +50,9 @@ def export_retrieval(
         seen: Interactions left out of a user's recommendations, and counted for the popular
             items that unknown users get; usually training and validation together.
         version: Positive int that does not exist yet. Defaults to the highest one plus 1.
-        index: How the best items are found. "exact" scores all of them.
+        index: How the best items are found. "exact" scores all of them; "ivf" only those of a
+            few clusters, as many as it takes for a recall@k of 0.95 against "exact" over a sample
+            of the users. The recall is measured and kept in the metadata.
         k: Results of the signatures without an input `k`.
         exclude_seen: Whether `seen` is left out.
         metadata: What to keep with the model (sampler, metrics), as JSON under "training".
@@ -66,7 +68,7 @@ def export_retrieval(
     version = _version(path, version)
     _check_arguments(index, k)
     tables = RetrievalTables.from_model(model, users, items, seen, exclude_seen)
-    description = _describe(tables, index, k, metadata)
+    description = _describe(tables, k, metadata)
     path.mkdir(parents=True, exist_ok=True)
     _remove_stale(path)
     staged = path / f"{STAGING_PREFIX}{version}-{uuid.uuid4().hex}"
@@ -74,7 +76,8 @@ def export_retrieval(
         _write(staged, tables, index, k, description)
         requests = sample_requests(tables, k)
         write_warmup(staged, path.name, requests)
-        check_answers(tables, requests, answers_of(staged, requests))
+        approximate = index != INDEX_NAMES[0]
+        check_answers(tables, requests, answers_of(staged, requests), approximate)
         _flush(staged)
         _rename(staged, path / str(version))
     finally:
@@ -107,19 +110,15 @@ def _version(path: pathlib.Path, version: int | None) -> int:
 
 
 def _check_arguments(index, k) -> None:
-    from tf_autosample.export.exact import INDEXES
-
-    if index not in INDEXES:
-        raise ValueError(f"`index` must be one of {sorted(INDEXES)}. Received: index={index!r}.")
+    if index not in INDEX_NAMES:
+        raise ValueError(f"`index` must be one of {list(INDEX_NAMES)}. Received: index={index!r}.")
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"`k` must be a positive integer. Received: k={k!r}.")
     if importlib.util.find_spec("tensorflow_serving") is None:
         raise ImportError("Warm-up requests need `pip install tensorflow-serving-api`.")
 
 
-def _describe(tables: RetrievalTables, index: str, k: int, metadata: dict | None) -> str:
-    from tf_autosample.export.exact import INDEXES
-
+def _describe(tables: RetrievalTables, k: int, metadata: dict | None) -> dict:
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras")}
     description = {
         "library": "tf_autosample",
@@ -132,18 +131,18 @@ def _describe(tables: RetrievalTables, index: str, k: int, metadata: dict | None
         },
         "ids": {"users": tables.users.kind, "items": tables.items.kind},
         "embedding_size": tables.item_emb.shape[1],
-        "index": {"name": index, "recall": INDEXES[index].recall},
         "k": k,
         "exclude_seen": tables.exclude_seen,
         "signatures": sorted(SIGNATURES),
         "training": metadata or {},
     }
     try:
-        return json.dumps(description, indent=2, allow_nan=False)
+        json.dumps(description, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`metadata` must hold what JSON can: {error}. Received: metadata={metadata!r}."
         ) from error
+    return description
 
 
 def _write(staged: pathlib.Path, tables, index, k, description) -> None:
@@ -156,7 +155,8 @@ def _write(staged: pathlib.Path, tables, index, k, description) -> None:
         tf.saved_model.save(graph, str(staged), signatures=graph.signatures())
     extra = staged / "assets.extra"
     extra.mkdir()
-    (extra / "metadata.json").write_text(description, encoding="utf-8")
+    text = json.dumps({**description, "index": graph.index.describe()}, indent=2)
+    (extra / "metadata.json").write_text(text, encoding="utf-8")
 
 
 def _remove_stale(path: pathlib.Path) -> None:

@@ -8,7 +8,9 @@ import dataclasses
 
 from tf_autosample.vocabulary import PADDING
 
-__all__ = ["PADDING", "PADDING_SCORE", "SIGNATURES", "Signature"]
+__all__ = ["INDEX_NAMES", "PADDING", "PADDING_SCORE", "SIGNATURES", "Signature"]
+
+INDEX_NAMES = ("exact", "ivf")  # how the best items are found
 
 # The lowest float32 and not -inf, which JSON cannot carry. No real score is as low: export
 # refuses embeddings whose products could leave float32.

@@ -62,7 +62,7 @@ def published(tmp_path_factory):
 def unverified(monkeypatch):
     """Leaves out the fresh process where a test is about something else."""
     monkeypatch.setattr(publish, "answers_of", lambda directory, requests: {})
-    monkeypatch.setattr(publish, "check_answers", lambda tables, requests, answers: None)
+    monkeypatch.setattr(publish, "check_answers", lambda *_: None)
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ def test_version_that_appears_during_the_export_is_kept(tmp_path, unverified, mo
         ({"version": 7}, r"`version` must not exist yet.*\[7\].*to get 8"),
         ({"version": 0}, "`version` must be a positive integer"),
         ({"version": "8"}, "`version` must be a positive integer"),
-        ({"index": "hnsw"}, r"`index` must be one of \['exact'\]"),
+        ({"index": "hnsw"}, r"`index` must be one of \['exact', 'ivf'\]"),
         ({"k": 0}, "`k` must be a positive integer"),
         ({"users": ITEMS}, "`users` must hold the 40 users of the model"),
         ({"items": USERS}, "`items` must hold the 300 items of the model"),
