@@ -86,7 +86,12 @@ class CandidatePool:
 
     @cached_property
     def layer_scores(self):
-        """Scores of each layer of the uniform candidates, float [B, num_scored, L+1]."""
+        """Scores of each layer of the uniform candidates, float [B, num_scored, L+1].
+
+        Of a lone layer they are `scores`, so that no sampler computes them again.
+        """
+        if self.user_emb.shape[1] == 1:
+            return self.scores[..., None]
         query = self.layer_query(self.user_emb)
         if query.shape[1] == 1:  # the user's axis last spares a copy of the pool
             return tf.einsum("bd,bmld->bml", query[:, 0], self.candidate_emb)
