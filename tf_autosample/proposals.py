@@ -79,7 +79,8 @@ class ComplementSampler:
         free = (self.total - np.diff(before_user)).astype(np.float64)
         # Variables: a `Dataset.map` copies the constants it captures to the host.
         self.keys = tf.Variable(user_of * self.total + resumes, trainable=False)
-        self.skipped = tf.Variable(skipped, trainable=False)
+        # Where every item has length 1, this would be the positions themselves.
+        self.skipped = None if self.is_uniform else tf.Variable(skipped, trainable=False)
         self.before_user = tf.Variable(before_user[:-1], trainable=False)
         self.free = tf.Variable(free, trainable=False)
         self.ends = tf.Variable(np.cumsum(weights), trainable=False)
@@ -107,9 +108,9 @@ class ComplementSampler:
         unit = tf.transpose(unit)
         point = tf.cast(unit * tf.gather(self.free, users)[:, None], tf.int64)
         key = tf.cast(users, tf.int64)[:, None] * self.total + point
-        position = tf.searchsorted(self.keys, tf.reshape(key, [-1]), side="right")
-        skipped = tf.reshape(tf.gather(self.skipped, position), tf.shape(point))
-        point += skipped - tf.gather(self.before_user, users)[:, None]
+        position = tf.searchsorted(self.keys, tf.reshape(key, [-1]), "right", tf.int64)
+        skipped = position if self.is_uniform else tf.gather(self.skipped, position)
+        point += tf.reshape(skipped, tf.shape(point)) - tf.gather(self.before_user, users)[:, None]
         if self.is_uniform:  # every item has length 1: the point is the item
             return tf.cast(point, tf.int32)
         item = tf.searchsorted(self.ends, tf.reshape(point, [-1]), side="right")
