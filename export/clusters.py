@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-POINTS_PER_CLUSTER = 256  # of a random sample; more move the centroids little
+POINTS_PER_CLUSTER = 64  # of a random sample; more move the centroids little
 ITERATIONS = 10
-BLOCK = 16_384  # points compared with all centroids at once
+BLOCK = 4096  # points compared with all centroids at once
 
 
 def cluster(points: np.ndarray, num_clusters: int, seed: int = 0) -> np.ndarray:
@@ -42,10 +42,12 @@ def means_by_group(points: np.ndarray, groups: np.ndarray, num_groups: int):
 
 
 def _nearest(points, centroids) -> np.ndarray:
-    # |p - c|² less |p|², which is the same for all centroids.
-    squares = tf.reduce_sum(centroids**2, axis=1)
-    blocks = [
-        tf.argmin(squares - 2 * tf.matmul(points[start : start + BLOCK], centroids.T), axis=1)
-        for start in range(0, len(points), BLOCK)
-    ]
-    return np.concatenate(blocks)
+    # The centroid of highest p · c - |c|² / 2 is the nearest one. TensorFlow multiplies small
+    # blocks faster, NumPy finds the largest of a row ten times as fast.
+    halves = tf.reduce_sum(centroids**2, axis=1) / 2
+    nearest = np.empty(len(points), np.int64)
+    for start in range(0, len(points), BLOCK):
+        block = slice(start, start + BLOCK)
+        scores = tf.matmul(points[block], centroids, transpose_b=True) - halves
+        nearest[block] = scores.numpy().argmax(axis=1)
+    return nearest

@@ -4,6 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
+from tf_autosample.export.exact import lookup
 from tf_autosample.vocabulary import PADDING, Vocabulary
 
 # Ids. Above it a vocabulary goes to a file in assets/: as constants, 50,000 string ids add about
@@ -43,7 +44,7 @@ class IdTable(tf.Module):
 
     def raw_ids(self, positions):
         """Return raw ids in the shape of `positions`, padding where a position is -1."""
-        ids = tf.gather(self.ids, tf.maximum(positions, 0))
+        ids = lookup(self.ids, tf.maximum(positions, 0))
         return tf.where(positions < 0, tf.constant(self.padding, self.dtype), ids)
 
 

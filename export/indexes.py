@@ -42,7 +42,8 @@ def tune(index: IvfIndex, kind: str, query_of, count: int, k: int) -> None:
     batches = [sample[start : start + BATCH] for start in range(0, len(sample), BATCH)]
 
     def answers(search):
-        asked = tf.function(lambda rows: search(*ask(rows))[1])
+        rows = tf.TensorSpec([None], tf.int32)
+        asked = tf.function(lambda rows: search(*ask(rows))[1], [rows])
         return np.concatenate([asked(tf.constant(rows)) for rows in batches])
 
     def ask(rows):

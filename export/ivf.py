@@ -15,6 +15,8 @@ from tf_autosample.export.signatures import PADDING_SCORE
 
 # A query that would read a larger part of the items scores all of them: that is faster.
 LARGEST_PART = 0.25
+# Times √I. Fewer lists are quicker to order and to make, but a query reads more of the items.
+LISTS_PER_ROOT = 4
 QUERIES_AT_ONCE = 2  # each holds the vectors of the lists that it reads
 
 
@@ -76,7 +78,7 @@ class IvfIndex(tf.Module):
         super().__init__("ivf_index")
         self.exact = exact
         item_emb, scales = exact.item_emb.numpy(), exact.inverse_norms.numpy()
-        num_lists = round(len(item_emb) ** 0.5)
+        num_lists = round(LISTS_PER_ROOT * len(item_emb) ** 0.5)
         self.lists = Lists(cluster(_augmented(item_emb), num_lists, seed))
         self.promises = {
             "dot": Promise("dot", item_emb, self.lists),

@@ -67,7 +67,9 @@ def export(
     run: RunPath,
     to: Annotated[Path, typer.Option(metavar="BASE/NAME", help="Where versions are published.")],
     version: Annotated[int | None, typer.Option(help="Defaults to the next one.")] = None,
-    index: Annotated[str, typer.Option(help="exact.")] = "exact",
+    index: Annotated[
+        str, typer.Option(help="exact, or ivf: faster, and finds 95 of 100 of the same items.")
+    ] = "exact",
     k: Annotated[int, typer.Option("-k", help="Results of the default signature.")] = 20,
     as_json: Json = False,
 ) -> None:
