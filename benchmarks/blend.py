@@ -9,11 +9,11 @@ each and its ratio to DNS. Takes a minute.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 
-from samplers import DIM, Contestant, versions, zipf_interactions
+from recording import print_table, write_rows
+from samplers import DIM, Contestant, zipf_interactions
 
 from tf_autosample import SamplerMixture
 from tf_autosample.samplers import (
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, nargs="+", default=[2048, 8192])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, help="JSON lines, appended to")
+    parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     train = zipf_interactions(arguments.users, arguments.items, arguments.interactions)
     rows = []
@@ -81,13 +81,15 @@ def main() -> None:
             {"batch_size": batch_size, "step": name, "ms": ms, "ratio": ms / dns}
             for name, ms in medians.items()
         ]
-    if arguments.out:
-        with arguments.out.open("a") as file:
-            file.writelines(json.dumps(row | versions()) + "\n" for row in rows)
-    print(f"MF d {DIM}, {len(train):,} interactions; median of {arguments.rounds} rounds")
-    print("\n| batch | step | ms | ratio to dns |\n|---|---|---|---|")
-    for row in rows:
-        print(f"| {row['batch_size']} | {row['step']} | {row['ms']:.1f} | {row['ratio']:.2f} |")
+    write_rows(arguments.out, rows)
+    print(f"MF d {DIM}, {len(train):,} interactions; median of {arguments.rounds} rounds\n")
+    print_table(
+        ["batch", "step", "ms", "ratio to dns"],
+        [
+            (row["batch_size"], row["step"], f"{row['ms']:.1f}", f"{row['ratio']:.2f}")
+            for row in rows
+        ],
+    )
 
 
 if __name__ == "__main__":

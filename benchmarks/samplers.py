@@ -20,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from recording import environment
 
 from tf_autosample import Interactions, LazyAdam, MatrixFactorization, samplers, training_batches
 from tf_autosample.models import LightGCN
@@ -55,12 +56,6 @@ def zipf_interactions(users: int, items: int, count: int) -> Interactions:
     law = 1 / np.arange(1, items + 1)
     pairs = rng.integers(0, users, 2 * count), rng.choice(items, 2 * count, p=law / law.sum())
     return Interactions(*pairs, users, items).select(np.arange(count // 2))
-
-
-def versions() -> dict:
-    """What a measurement depends on beside the code."""
-    names = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
-    return {"versions": names, "cpus": os.cpu_count()}
 
 
 class Contestant:
@@ -123,7 +118,7 @@ def main() -> None:
             row = {"model": model, "sampler": name, "m": m, "ms": statistics.median(column)}
             rows.append({**row, "ratio": row["ms"] / uniform})
     if arguments.json:
-        print(json.dumps({**vars(arguments), **versions(), "rows": rows}))
+        print(json.dumps({**vars(arguments), **environment(), "rows": rows}))
         return
     print(
         f"d {DIM}, batch {BATCH_SIZE}, {len(train):,} interactions; median of "

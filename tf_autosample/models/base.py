@@ -159,7 +159,7 @@ class RetrievalModel(keras.Model):
         user = self.vectors(user_emb)
         positive_scores = tf.reduce_sum(user * self.vectors(positive_emb), axis=-1)
         ranking_loss = self.ranking_loss or self.sampler.default_loss()
-        rows = [user_emb[:, 0], positive_emb[:, 0]]
+        rows = [_first_layer(user_emb), _first_layer(positive_emb)]
         shared = self.sampler.shared
         if shared is not None:
             items, log_q, excluded = shared.share(pool)
@@ -169,11 +169,13 @@ class RetrievalModel(keras.Model):
         else:
             negative_emb, auxiliary = self._negatives(batch, pool, encode, user_emb, positive_emb)
             vectors = self.vectors(negative_emb)
-            vectors = vectors[:, None] if vectors.shape.rank == 2 else vectors
-            scores = tf.einsum("bd,bnd->bn", user, vectors)
+            if vectors.shape.rank == 2:  # one negative: a product of matrices would cost more
+                scores = tf.reduce_sum(user * vectors, axis=-1, keepdims=True)
+            else:
+                scores = tf.linalg.matvec(vectors, user)
             loss = ranking_loss(positive_scores, scores, weights=self.sampler.weigh(pool))
             loss += 0.0 if auxiliary is None else auxiliary
-            rows.append(negative_emb[..., 0, :])
+            rows.append(_first_layer(negative_emb))
         if self.l2:
             loss += self.l2 * l2_penalty(*rows)
         return tf.reduce_mean(loss)
@@ -271,6 +273,11 @@ class RetrievalModel(keras.Model):
 class _EpochStart(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.model.begin_epoch(epoch)
+
+
+def _first_layer(emb):
+    """The rows of the tables, [..., L+1, d] -> [..., d]; of a lone layer without a copy."""
+    return tf.squeeze(emb, -2) if emb.shape[-2] == 1 else emb[..., 0, :]
 
 
 def _check_loss(loss: Loss | None, mixture: SamplerMixture) -> None:

@@ -76,7 +76,7 @@ class CandidatePool:
     def scores(self):
         """Scores of the uniform candidates, float [B, num_scored]."""
         if self._item_vectors is None:
-            return tf.einsum("bd,bmd->bm", self.user_vectors, self.readout(self.candidate_emb))
+            return tf.linalg.matvec(self.readout(self.candidate_emb), self.user_vectors)
         return self.score_items(self.candidates)
 
     @cached_property
@@ -112,7 +112,7 @@ class CandidatePool:
             vectors = self.readout(self._encode_item(items))
         else:
             vectors = self._item_vectors(items)
-        return tf.einsum("bd,bnd->bn", self.user_vectors, tf.stop_gradient(vectors))
+        return tf.linalg.matvec(tf.stop_gradient(vectors), self.user_vectors)
 
     def popular(self, power: float):
         """Items drawn with probability ∝ max(count, 1)^power, int32 [B]."""
