@@ -25,7 +25,7 @@ def make_index(graph, name: str):
 
 
 def tune(index: IvfIndex, kind: str, query_of, count: int, k: int) -> None:
-    """Set the fewest probes whose recall@k reaches `RECALL`, and measure what they give.
+    """Set the fewest probes whose recall@k surely reaches `RECALL`, and measure what they give.
 
     Where that means to read more than `LARGEST_PART` of the items, all lists are probed: the
     index is exact.
@@ -68,10 +68,17 @@ def fewest_probes(best: np.ndarray, order: np.ndarray, lists):
         lists: The `Lists`.
     """
     ranks = np.argsort(order, axis=1)  # of each list in the order
-    list_of_best = lists.list_of_item.numpy()[best]
-    reached = np.take_along_axis(ranks, list_of_best, axis=1)[best >= 0]
-    shares = np.cumsum(np.bincount(reached, minlength=lists.count)) / max(1, len(reached))
-    probes = 1 + int(np.searchsorted(shares[:-1], RECALL))
+    reached = np.take_along_axis(ranks, lists.list_of_item.numpy()[best], axis=1)
+    hits = np.zeros(order.shape)
+    rows, columns = np.nonzero(best >= 0)
+    np.add.at(hits, (rows, reached[rows, columns]), 1)
+    hits = hits[hits.any(axis=1)]
+    if not len(hits):
+        return lists.count, 1.0
+    shares = np.cumsum(hits, axis=1) / hits.sum(axis=1, keepdims=True)
+    # Two standard errors lower, so that users outside of the sample have that recall too.
+    lower = shares.mean(axis=0) - 2 * shares.std(axis=0) / len(shares) ** 0.5
+    probes = 1 + int(np.argmax(lower >= RECALL))
     read = lists.sizes.numpy()[order[:, :probes]].sum(axis=1)
     return probes, read.mean() / len(lists.order)
 
