@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_autosample.interactions import Interactions
 from tf_autosample.losses import Loss, l2_penalty
 from tf_autosample.mixture import SamplerMixture
+from tf_autosample.models.fitting import EpochStart, check_batches
 from tf_autosample.pipeline import TrainingBatches
 from tf_autosample.proposals import SeenPairs
 from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
@@ -221,22 +222,7 @@ class RetrievalModel(keras.Model):
         Raises:
             TypeError: If `batches` is something else.
         """
-        if not isinstance(batches, TrainingBatches):
-            raise TypeError(
-                "`batches` must be what `training_batches` returns. Received: "
-                f"{type(batches).__name__}."
-            )
-        if batches.proposal != self.sampler.proposal:
-            raise ValueError(
-                f"The batches must hold the candidates of the samplers {self.sampler.names}: "
-                f"training_batches(train, batch_size, {self.sampler.proposal}, seed=...). "
-                f"Received: batches of {batches.proposal}."
-            )
-        if kwargs.get("steps_per_epoch") is not None:
-            raise ValueError(
-                "`steps_per_epoch` must be left out: an epoch shows every interaction once. "
-                f"Received: steps_per_epoch={kwargs['steps_per_epoch']!r}."
-            )
+        check_batches(batches, self.sampler, kwargs)
         callbacks = keras.tree.flatten(callbacks) if callbacks else []
         for one in callbacks:
             if hasattr(one, "before_fit"):  # a search may train on fewer users first
@@ -244,7 +230,7 @@ class RetrievalModel(keras.Model):
         self.fit_callbacks, self.batches = callbacks, batches
         self.adapt(batches.interactions)
         if not any(getattr(one, "steers_epochs", False) for one in self.fit_callbacks):
-            callbacks = [_EpochStart(), *callbacks]
+            callbacks = [EpochStart(), *callbacks]
         # Told the steps, Keras makes one iterator an epoch in place of two; each costs 40 ms. It
         # warns that it cannot shuffle a dataset unless told not to.
         kwargs = {"shuffle": False, **kwargs, "steps_per_epoch": batches.steps_per_epoch}
@@ -268,11 +254,6 @@ class RetrievalModel(keras.Model):
             for name in ("sampler", "loss")
         }
         return cls(**{**config, **given})
-
-
-class _EpochStart(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        self.model.begin_epoch(epoch)
 
 
 def _first_layer(emb):
