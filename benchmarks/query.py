@@ -135,9 +135,9 @@ def measure(served: dict[str, Served], tables: RetrievalTables, rounds: int) -> 
 
 
 def recall(served: dict[str, Served], num_users: int) -> dict[str, float]:
-    """Returns the share of the exact answers that each index gives, over 512 users."""
-    users = np.random.default_rng(4).choice(num_users, min(512, num_users), replace=False)
-    parts = np.array_split(users, 8)
+    """Returns the share of the exact answers that each index gives, over 10,000 users."""
+    users = np.random.default_rng(4).choice(num_users, min(10_000, num_users), replace=False)
+    parts = np.array_split(users, 160)
     answers = {
         name: np.concatenate([one.ask(part) for part in parts]) for name, one in served.items()
     }
