@@ -18,7 +18,7 @@ def made_arm(name, curve, **state):
     return Arm(**{**defaults, "examples": 100 * epochs, **state}, curve=curve)
 
 
-def made_history(*arms, winner=None, ts=None, reason="no arm is left to train", **content):
+def made_history(*arms, winner=None, ts=None, reason="every arm has ended", **content):
     """The history of a search that dropped its arms one decision each.
 
     Args:

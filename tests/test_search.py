@@ -90,6 +90,21 @@ def test_arm_without_an_earlier_value_is_not_forecast():
     assert not replace(RACE, first_rung=1).decide(arms, 9).drops
 
 
+@pytest.mark.parametrize(("gain", "kept"), [(0.0399, False), (0.0401, True)])
+def test_slow_start_is_not_judged_while_an_octave_gains_twice_as_much_as_the_one_before(gain, kept):
+    # Rung 8: 0.02 from epoch 2 to 4.
+    slow = arm("slow", [0.005, 0.01, 0.02, 0.03, 0.03, 0.03, 0.03, 0.03 + gain])
+    race = replace(RACE, first_rung=8, optimism=0)
+    assert ("slow" not in race.decide([slow, arm("leader", [0.9] * 8)], 50).drops) == kept
+
+
+def test_slow_start_is_judged_from_the_horizon_on():
+    slow = arm("slow", [0.01, 0.02, 0.03, 0.30])
+    arms = [slow, arm("leader", [0.9] * 4)]
+    assert not replace(RACE, first_rung=4, horizon=5).decide(arms, 50).drops
+    assert replace(RACE, first_rung=4, horizon=4).decide(arms, 50).drops
+
+
 def test_leader_is_never_dropped_even_when_others_are_forecast_higher():
     falling = arm("leader", [0.50, 0.45, 0.40, 0.40, 0.40, 0.40])
     arms = [falling, arm("riser", [0.0, 0.0, 0.0, 0.0, 0.1, 0.49])]
@@ -115,7 +130,7 @@ def test_last_running_arm_is_dropped_when_a_stopped_one_is_out_of_reach():
     arms = [arm("stopped", [0.5] * 5, stopped=True), arm("flat", [0.1] * 6)]
     decision = RACE.decide(arms, 50)
     assert (set(decision.drops), decision.train) == ({"flat"}, ())
-    assert decision.reason == "no arm is left to train"
+    assert decision.reason == "every arm has ended or been dropped"
 
 
 @pytest.mark.parametrize("order", [["fast", "slow"], ["slow", "fast"]])

@@ -48,7 +48,7 @@ class HalvingSearch(Strategy):
         drops = self._drops(alive, reached) if reached else {}
         running = [arm for arm in running if arm.name not in drops]
         if not running:
-            return Decision(drops, reason="no arm is left to train")
+            return Decision(drops, reason="every arm has ended or been dropped")
         if len(alive) - len(drops) == 1:
             reason = "the last arm trains to its end"
             return Decision(drops, (running[0].name,), max_epochs, reason)

@@ -10,6 +10,9 @@ from tf_autosample.search.strategy import Decision, Strategy
 
 # Units of log-epoch that a forecast looks ahead at least, near the horizon and beyond.
 LOOK_AHEAD = 0.2
+# An arm that gained more than this many times what it gained in the octave before has no pace to
+# extrapolate from: on the logarithm of the epoch a learning curve first bends upwards.
+SPEEDING_UP = 2.0
 # The leader at this epoch is the one that `rewind` begins with.
 EARLY = 14
 
@@ -21,9 +24,10 @@ class RaceSearch(Strategy):
     All arms train up to a rung (an epoch number n), then each but the leader is forecast: its best
     metric, plus what it would gain up to epoch `horizon` at a share `optimism` of its recent pace,
     which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
-    leader's best are dropped, and the rung grows by `growth`. One arm left trains to its own end.
-    Arms share initial weights, batches and candidates, so the curves differ by the sampler alone;
-    the winner's own weights are the final model.
+    leader's best are dropped, unless they are slow starters still speeding up, and the rung grows
+    by `growth`. One arm left trains to its own end. Arms share initial weights, batches and
+    candidates, so the curves differ by the sampler alone; the winner's own weights are the final
+    model.
 
     Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
     from the middle: a neighbour of the ladder's best is run only while that best stands at the
@@ -108,11 +112,14 @@ class RaceSearch(Strategy):
         return drops
 
     def _forecast(self, arm: Arm, rung: int) -> float:
-        before = arm.best_until(rung / 2)
+        before, earlier = arm.best_until(rung / 2), arm.best_until(rung / 4)
         if before == -math.inf:  # no value before: nothing to extrapolate from
             return math.inf
-        pace = (arm.best - before) / math.log(2)
-        return arm.best + max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD) * pace
+        gain = arm.best - before
+        if rung < self.horizon and gain > SPEEDING_UP * (before - earlier):
+            return math.inf  # a slow start that is not over
+        ahead = max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD)
+        return arm.best + ahead * gain / math.log(2)
 
     def _end(self, arms, drops, waiting, max_epochs) -> Decision:
         extra = self._extra_arms(arms) if not any(arm.is_extra for arm in arms) else ()
@@ -121,7 +128,7 @@ class RaceSearch(Strategy):
             name: "not run: its neighbours on the ladder were not the best" for name in waiting
         }
         if not extra:
-            return Decision(drops, reason="no arm is left to train")
+            return Decision(drops, reason="every arm has ended or been dropped")
         rung = min(self.first_rung, max_epochs)
         return Decision(drops, names, rung, "the winner is challenged", extra)
 
