@@ -99,3 +99,19 @@ def test_reproduction_runs_every_kind_of_cell(data):
     assert [row["chosen_on"] for row in rows] == ["test", "validation"]
     assert all(0.2 < row["recall@20"] <= 1 for row in rows)  # 20 of 75 items at random: 0.27
     assert f"| {rows[0]['recall@20']:.4f} ± 0.0000 |" in table
+
+
+SMALL = {
+    "blend.py": ["--interactions", 4000, "--batch-size", 256, "--steps", 2, "--rounds", 1],
+    "catalogue_scaling.py": ["--small", 300, "--large", 600, "--steps", 2, "--rounds", 1],
+    "data_scaling.py": ["--interactions", 3000, 6000],
+    "query.py": ["--items", 3000, "--rounds", 1],
+}
+
+
+@pytest.mark.parametrize("program", SMALL)
+def test_speed_benchmark_prints_its_table_and_writes_a_row_for_each_line(program, tmp_path):
+    table = run(program, *SMALL[program], "--out", tmp_path / "rows.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert table.count("\n|") >= len(rows) > 1
+    assert all(row["versions"]["tensorflow"] for row in rows)
