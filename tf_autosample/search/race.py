@@ -46,10 +46,10 @@ class RaceSearch(Strategy):
     """
 
     optimism: float = 0.4
-    horizon: int = 80
+    horizon: int = 60
     margin: float = 0.0
     first_rung: int = 4
-    growth: float = 1.3
+    growth: float = 1.2
     blend: bool = False
     rewind: bool = False
 
@@ -68,7 +68,7 @@ class RaceSearch(Strategy):
     @classmethod
     def fast(cls, **changes) -> "RaceSearch":
         """Returns a race that drops early."""
-        return cls(**{"horizon": 30, **changes})
+        return cls(**{"horizon": 40, **changes})
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         waiting = ladders.waiting(arms)
