@@ -23,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from recording import mean_and_spread
 
 from tf_autosample import Interactions, MostPopular, evaluate, split_random
 from tf_autosample.cli.data import VALIDATION_FRACTION, PreparedData, prepare_named
@@ -116,7 +117,7 @@ def print_table(rows: dict[str, list[dict]]) -> None:
         cells = []
         for metric in METRICS:
             values = [one["metrics"][metric] for one in found]
-            cells.append(f"{statistics.mean(values):.4f} ± {np.std(values):.4f}")
+            cells.append(mean_and_spread(values))
         epochs = ", ".join(str(one["epoch"]) for one in found if "epoch" in one) or "-"
         seconds = statistics.median(one["seconds"] for one in found)
         texts = [name.replace("|", ""), str(len(found)), *cells, epochs, f"{seconds:.0f}"]

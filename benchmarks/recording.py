@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -32,3 +33,9 @@ def print_table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> Non
     for line in lines:
         print("|", " | ".join(map(str, line)), "|")
     print(flush=True)
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """A mean with its standard deviation; one value stands alone."""
+    mean = f"{statistics.mean(values):.4f}"
+    return f"{mean} ± {statistics.pstdev(values):.4f}" if len(values) > 1 else mean

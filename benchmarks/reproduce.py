@@ -26,6 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from recording import mean_and_spread
 
 from tf_autosample import (
     Interactions,
@@ -166,11 +167,10 @@ def print_table(rows: list[dict]) -> None:
             texts = []
             for metric, published in (("recall@20", cell.recall), ("ndcg@20", cell.ndcg)):
                 values = [row[metric] for row in found]
-                mean, spread = statistics.mean(values), np.std(values)
                 texts += [
-                    f"{mean:.4f} ± {spread:.4f}",
+                    mean_and_spread(values),
                     f"{published:.4f}",
-                    f"{mean / published:.2f}",
+                    f"{statistics.mean(values) / published:.2f}",
                 ]
             epochs = ", ".join(str(row["epoch"]) for row in found)
             seconds = statistics.median(row["seconds_per_epoch"] for row in found)
