@@ -5,13 +5,12 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_autosample.export.signatures import PADDING_SCORE
+from tf_autosample.ranking import highest
 
 # Scores held at once: 16 MiB of float32. One query sees four million items as a single block.
 SCORES_IN_MEMORY = 2**22
 # Items. Whole multiples keep every block aligned, so that slicing it off the table copies nothing.
 BLOCK_UNIT = 1024
-# Scores of which only the highest is ranked at first; divides BLOCK_UNIT.
-GROUP = 64
 
 
 class ExactIndex(tf.Module):
@@ -98,34 +97,6 @@ def top_k(score_block: Callable, batch, num_items: int, k, excluded):
         parallel_iterations=1,  # more would hold as many blocks at once
     )
     return scores, tf.where(scores > PADDING_SCORE, items, -1)
-
-
-def highest(scores, k):
-    """Return what tf.math.top_k does, ten times as fast on long rows.
-
-    An item among the k highest stands in one of the k groups of highest maximum: each of the
-    groups before its own would otherwise hold a better one. With groups in order of position that
-    is so for equal scores too.
-
-    Args:
-        scores: float32 [B, N].
-        k: int32 [] in [1, N].
-
-    Returns:
-        float32 [B, k] scores and int32 [B, k] columns.
-    """
-    batch, width = tf.unstack(tf.shape(scores))
-    num_groups = (width + GROUP - 1) // GROUP
-    scores = tf.pad(
-        scores, [[0, 0], [0, num_groups * GROUP - width]], constant_values=PADDING_SCORE
-    )
-    groups = tf.reshape(scores, [batch, num_groups, GROUP])
-    chosen = tf.math.top_k(tf.reduce_max(groups, axis=2), tf.minimum(k, num_groups)).indices
-    chosen = tf.sort(chosen, axis=1)
-    columns = chosen[:, :, tf.newaxis] * GROUP + tf.range(GROUP)  # [B, k, GROUP]
-    flat = [batch, GROUP * tf.shape(chosen)[1]]
-    scores, order = tf.math.top_k(tf.reshape(tf.gather(groups, chosen, batch_dims=1), flat), k)
-    return scores, tf.gather(tf.reshape(columns, flat), order, batch_dims=1)
 
 
 def _mask(scores, start, stop, excluded):

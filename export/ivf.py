@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.export.clusters import cluster, means_by_group
-from tf_autosample.export.exact import ExactIndex, highest, lookup
+from tf_autosample.export.exact import ExactIndex, lookup
 from tf_autosample.export.signatures import PADDING_SCORE
+from tf_autosample.ranking import highest
 
 # A query that would read a larger part of the items scores all of them: that is faster.
 LARGEST_PART = 0.25

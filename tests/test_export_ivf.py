@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_autosample import Interactions, Vocabulary
 from tf_autosample.export import indexes
 from tf_autosample.export.clusters import cluster
-from tf_autosample.export.exact import ExactIndex, highest
+from tf_autosample.export.exact import ExactIndex
 from tf_autosample.export.graph import RetrievalGraph
 from tf_autosample.export.ivf import IvfIndex
 from tf_autosample.export.publish import export_retrieval
@@ -135,16 +135,6 @@ def test_clusters_are_those_of_the_data():
     points += np.random.default_rng(0).normal(size=points.shape).astype("float32")
     found = [set(part) for part in cluster(points, 40).reshape(4, 25)]
     assert not any(one & other for n, one in enumerate(found) for other in found[:n])
-
-
-@pytest.mark.parametrize("width, k", [(1, 1), (63, 5), (64, 64), (1000, 300), (4097, 3)])
-def test_highest_scores_and_their_order_are_those_of_a_stable_sort(width, k):
-    scores = np.random.default_rng(width).integers(0, 9, (3, width)).astype("float32")
-    scores[0, : width // 2] = LOWEST
-    found, columns = highest(tf.constant(scores), k)
-    wanted = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(columns, wanted)
-    np.testing.assert_array_equal(found, np.take_along_axis(scores, wanted, axis=1))
 
 
 class Model:

@@ -11,8 +11,8 @@ import tf_autosample
 ROOT = Path(__file__).parent.parent
 ORDER = (
     "interactions splitting vocabulary tables reading datasets proposals pipeline embedding "
-    "optimizers losses samplers mixture metrics models evaluation search record snapshots callback "
-    "report export serving cli"
+    "optimizers losses samplers mixture metrics models ranking evaluation search record snapshots "
+    "callback report export serving cli"
 ).split()
 LIGHT = "interactions splitting vocabulary reading datasets metrics serving cli".split()
 HEAVY = {"grpc", "keras", "matplotlib", "polars", "scipy", "tensorflow", "tensorflow_recommenders"}

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tf_autosample.interactions import DataError, Interactions
 from tf_autosample.metrics import METRICS, coverage
+from tf_autosample.ranking import GROUP, highest
 
-GROUP = 32  # Columns per group in `_top_columns`; the time is flat from 16 to 64.
 MATRIX, SCALAR = tf.TensorSpec([None, None]), tf.TensorSpec([], tf.int32)
 
 
@@ -229,21 +229,8 @@ def _seen_cells(users, seen, order) -> tuple[np.ndarray, np.ndarray]:
 # The signature leaves all sizes free: one trace serves every block, model and data set.
 @tf.function(input_signature=[MATRIX, MATRIX, tf.TensorSpec([None, 2], tf.int32), SCALAR, SCALAR])
 def _top_columns(user_emb, item_emb, seen_cells, num_items, k):
-    """Returns the k highest scores and their columns, both [b, k]; -inf for seen and padding.
-
-    The k best columns lie in the k groups with the highest maxima, so `top_k` runs over the
-    maxima and then over what those groups hold: at 40,000 items it takes 0.6 of the time. Zero
-    padding may lift the last group to a place it does not deserve: hence k + 1 groups.
-    """
+    """Returns the k highest scores and their columns, both [b, k]; -inf for seen ones."""
     scores = tf.matmul(user_emb, item_emb, transpose_b=True)
     masked = tf.fill([tf.shape(seen_cells)[0]], -np.inf)
     scores = tf.tensor_scatter_nd_update(scores, seen_cells, masked)
-    scores = tf.reshape(scores, [-1, tf.shape(item_emb)[0] // GROUP, GROUP])
-    maxima = tf.reduce_max(scores, axis=2)
-    groups = tf.math.top_k(maxima, tf.minimum(k + 1, tf.shape(maxima)[1])).indices
-    candidates = tf.gather(scores, groups, batch_dims=1)  # [b, k + 1, GROUP]
-    columns = groups[:, :, None] * GROUP + tf.range(GROUP)
-    candidates = tf.where(columns < num_items, candidates, -np.inf)
-    n = tf.shape(user_emb)[0]
-    best = tf.math.top_k(tf.reshape(candidates, [n, -1]), k)
-    return best.values, tf.gather(tf.reshape(columns, [n, -1]), best.indices, batch_dims=1)
+    return highest(scores, k, num_items)
