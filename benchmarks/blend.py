@@ -12,8 +12,9 @@ import argparse
 import statistics
 from pathlib import Path
 
+from pairs import zipf_interactions
 from recording import print_table, write_rows
-from samplers import DIM, Contestant, zipf_interactions
+from samplers import DIM, Contestant
 
 from tf_autosample import SamplerMixture
 from tf_autosample.samplers import (
@@ -61,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--users", type=int, default=30_000)
     parser.add_argument("--items", type=int, default=40_000)
-    parser.add_argument("--interactions", type=int, default=400_000)
+    parser.add_argument("--interactions", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, nargs="+", default=[2048, 8192])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=9)

@@ -16,7 +16,6 @@ its tables and optimizer slots. Takes four minutes.
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
 import time
 from pathlib import Path
@@ -26,7 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from recording import print_table, write_rows
+from recording import memory, print_table, write_rows
 
 from tf_autosample import (
     DynamicSampler,
@@ -95,18 +94,14 @@ class Gather:
         return 1000 * (time.perf_counter() - started) / len(self.rows)
 
 
-def memory(size: int, queue) -> None:
-    """Puts the bytes by which this process grew at its peak, and those of tables and slots."""
+def growth(size: int, queue) -> None:
+    """Puts the MiB by which this process grew at its peak, and those of tables and slots."""
     Contestant("dns", 1000, 2).step()  # what TensorFlow takes for itself at a first step
-    before = _peak()
+    before = memory("VmHWM")
     contestant = Contestant("dns", size, 2)
     contestant.step()
     variables = contestant.model.variables + contestant.model.optimizer.variables
-    queue.put((_peak() - before, sum(one.numpy().nbytes for one in variables)))
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    queue.put((memory("VmHWM") - before, sum(one.numpy().nbytes for one in variables) / 2**20))
 
 
 def time_steps(sizes: list[int], steps: int, rounds: int) -> list[dict]:
@@ -135,14 +130,15 @@ def main() -> None:
     arguments = parser.parse_args()
     queue = multiprocessing.get_context("spawn").Queue()
     child = multiprocessing.get_context("spawn").Process(
-        target=memory, args=(arguments.large, queue)
+        target=growth, args=(arguments.large, queue)
     )
     child.start()
     grown, held = queue.get()
     child.join()
     rows = time_steps([arguments.small, arguments.large], arguments.steps, arguments.rounds)
     sizes = {"small": arguments.small, "large": arguments.large}
-    write_rows(arguments.out, [row | sizes for row in rows] + [{"grown": grown, "held": held}])
+    memory_row = {"what": "memory", "grown_mib": grown, "held_mib": held}
+    write_rows(arguments.out, [row | sizes for row in [*rows, memory_row]])
     print(f"MF d {DIM}, batch {BATCH_SIZE}, M {CANDIDATES}; milliseconds per step\n")
     print_table(
         ["", f"{arguments.small:,}", f"{arguments.large:,}", "ratio"],
@@ -157,8 +153,8 @@ def main() -> None:
         ],
     )
     print(
-        f"Memory at {arguments.large:,} users and items: {held / 2**20:,.0f} MiB of tables and "
-        f"slots, {grown / 2**20:,.0f} MiB at the peak ({grown / held:.2f} times)."
+        f"Memory at {arguments.large:,} users and items: {held:,.0f} MiB of tables and "
+        f"slots, {grown:,.0f} MiB at the peak ({grown / held:.2f} times)."
     )
 
 

@@ -41,7 +41,8 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from recording import print_table, write_rows
+from pairs import zipf_pairs
+from recording import memory, print_table, write_rows
 
 from tf_autosample import (
     DynamicSampler,
@@ -59,29 +60,14 @@ KINDS = ("seconds", "cpu_seconds", "mb")
 DRAWN = ("build", "epoch", "evaluate 1,000", "evaluate all")  # the others lie close to "build"
 
 
-def zipf_pairs(count: int) -> dict:
-    """Returns the arguments of `Interactions` for `count` distinct pairs in random order."""
-    num_users, num_items = count // 50, int(10 * count**0.5)
-    rng = np.random.default_rng(1)
-    law = 1 / np.arange(1, num_items + 1)
-    law /= law.sum()
-    keys = np.zeros(0, np.int64)
-    while len(keys) < count:
-        users = rng.integers(0, num_users, count)
-        keys = np.union1d(keys, users * num_items + rng.choice(num_items, count, p=law))
-    users, items = np.divmod(rng.permutation(keys)[:count], num_items)
-    arrays = {"users": users.astype(np.int32), "items": items.astype(np.int32)}
-    return {**arrays, "num_users": num_users, "num_items": num_items}
-
-
-def zipf_interactions(count: int) -> Interactions:
-    """Returns `count` distinct interactions with a Zipf catalogue."""
-    return Interactions(**zipf_pairs(count))
+def users_and_items(count: int) -> tuple[int, int]:
+    """Returns the numbers of users and items that go with a number of interactions."""
+    return count // 50, int(10 * count**0.5)
 
 
 def write_pairs(count: int, path: Path) -> None:
     """Writes what the measured process reads."""
-    np.savez(path, **zipf_pairs(count))
+    np.savez(path, **zipf_pairs(*users_and_items(count), count))
 
 
 def measure(path: Path) -> dict:
@@ -89,7 +75,7 @@ def measure(path: Path) -> dict:
     with np.load(path) as arrays:
         arguments = {name: arrays[name] for name in ("users", "items")}
         sizes = {name: int(arrays[name]) for name in ("num_users", "num_items")}
-    found = {**sizes, "process_mb": peak_megabytes(), **{kind: {} for kind in KINDS}}
+    found = {**sizes, "process_mb": memory("VmHWM"), **{kind: {} for kind in KINDS}}
     with stage(found, "build"):
         log = Interactions(**arguments, **sizes)
         _ = log.histories
@@ -119,14 +105,7 @@ def stage(found: dict, name: str):
     yield
     found["seconds"][name] = time.perf_counter() - clock
     found["cpu_seconds"][name] = time.process_time() - cpu
-    found["mb"][name] = peak_megabytes() - found["process_mb"]
-
-
-def peak_megabytes() -> float:
-    """Returns the peak of this process's resident set."""
-    with open("/proc/self/status") as status:  # `ru_maxrss` would begin at the parent's peak
-        peak = next(line for line in status if line.startswith("VmHWM"))
-    return int(peak.split()[1]) / 1024
+    found["mb"][name] = memory("VmHWM") - found["process_mb"]
 
 
 def in_fresh_process(function, *arguments):

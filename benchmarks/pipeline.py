@@ -32,9 +32,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from data_scaling import zipf_interactions
+from data_scaling import users_and_items
+from pairs import zipf_interactions
 from quality import read
-from recording import print_table, write_rows
+from recording import mean_and_spread, print_table, write_rows
 
 from tf_autosample import (
     DynamicSampler,
@@ -55,7 +56,9 @@ ROWS_A_ROUND = 60 * 8192  # positives that a round shows
 
 def training_part(data: str | None) -> Interactions:
     """Returns the interactions to draw from."""
-    return read(data, 1).train if data else zipf_interactions(SYNTHETIC_ROWS)
+    if data:
+        return read(data, 1).train
+    return zipf_interactions(*users_and_items(SYNTHETIC_ROWS), SYNTHETIC_ROWS)
 
 
 def build_model(train: Interactions, sampler, seed: int = 1) -> MatrixFactorization:
@@ -222,8 +225,7 @@ def measure_placement(arguments) -> list[dict]:
         row |= {"cpu_ms_per_step": 1000 * cpu * 2048 / len(train), "ndcg@20": found}
         rows.append({**row, "epochs": arguments.epochs, "seeds": arguments.seeds})
         speed = f"{row['positives_per_s']:,.0f}", f"{speeds['step'][0] / clock:.2f}"
-        spread = f"{statistics.mean(found):.4f} ± {statistics.pstdev(found):.4f}"
-        lines.append((place, *speed, f"{row['cpu_ms_per_step']:.1f}", spread))
+        lines.append((place, *speed, f"{row['cpu_ms_per_step']:.1f}", mean_and_spread(found)))
     print_table(("placement", "positives/s", "ratio", "CPU ms per step", "NDCG@20"), lines)
     return rows
 

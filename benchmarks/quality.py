@@ -23,6 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from pairs import read_split
 from recording import mean_and_spread
 
 from tf_autosample import Interactions, MostPopular, evaluate, split_random
@@ -57,16 +58,9 @@ def read(data: str, seed: int) -> PreparedData:
     """Returns the parts for one seed. The test part of an .npz is always the same."""
     if not data.endswith(".npz"):
         return prepare_named(data, seed)
-    with np.load(data) as arrays:
-        sizes = [
-            int(max(arrays[f"train_{name}"].max(), arrays[f"test_{name}"].max())) + 1
-            for name in ("user", "item")
-        ]
-        whole, test = (
-            Interactions(arrays[f"{part}_user"], arrays[f"{part}_item"], *sizes)
-            for part in ("train", "test")
-        )
+    whole, test = read_split(data)
     parts = split_random(whole, VALIDATION_FRACTION, seed=seed)
+    sizes = whole.num_users, whole.num_items
     return PreparedData(*parts, test, *(Vocabulary(np.arange(size)) for size in sizes))
 
 

@@ -17,9 +17,7 @@ recall@20 against exact over users that were not asked before. Targets: exact wi
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -28,9 +26,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
 import numpy as np
 import tensorflow as tf
+from recording import print_table, write_rows
 
 from tf_autosample import (
     DynamicSampler,
@@ -170,9 +168,6 @@ def main() -> None:
         "dim": arguments.dim,
         "rounds": arguments.rounds,
         "read_ms": times["read"],
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {one.__name__: one.__version__ for one in (tf, keras, np)},
     }
     rows = [
         {
@@ -189,30 +184,36 @@ def main() -> None:
         for batch in BATCHES
         for name in INDEXES
     ]
-    print_table(rows)
-    if arguments.out:
-        arguments.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    show(rows)
+    write_rows(arguments.out, rows)
 
 
-def print_table(rows: list[dict]) -> None:
+def show(rows: list[dict]) -> None:
     """Prints the rows and what is asked of them."""
     first, ivf = rows[0], rows[1]
     lists = ivf["index"]
     print(
         f"{first['data']}: {first['items']:,} items, d {first['dim']}; reading the matrix once "
         f"{first['read_ms']:.1f} ms; ivf probes {lists['probes']} of {lists['lists']} lists, made "
-        f"in {ivf['export_s']:.0f} s; median of {first['rounds']} rounds, {first['cpus']} CPUs\n"
+        f"in {ivf['export_s']:.0f} s; median of {first['rounds']} rounds\n"
     )
-    print("| index | batch | ms | ms per query | / reading | x exact | recall@20 |")
-    print("|---|---|---|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row['index']['name']} | {row['batch']} | {row['ms']:.2f} | "
-            f"{row['ms_per_query']:.2f} | {row['ratio_to_read']:.2f} | "
-            f"{row['times_as_fast_as_exact']:.1f} | {row['recall@20']:.3f} |"
-        )
+    figures = {
+        "ms": ".2f",
+        "ms_per_query": ".2f",
+        "ratio_to_read": ".2f",
+        "times_as_fast_as_exact": ".1f",
+        "recall@20": ".3f",
+    }
+    print_table(
+        ["index", "batch", "ms", "ms per query", "/ reading", "x exact", "recall@20"],
+        [
+            [row["index"]["name"], row["batch"]]
+            + [format(row[name], form) for name, form in figures.items()]
+            for row in rows
+        ],
+    )
     print(
-        f"\nexact, batch 1: {first['ratio_to_read']:.2f} times reading the matrix (asked: at most "
+        f"exact, batch 1: {first['ratio_to_read']:.2f} times reading the matrix (asked: at most "
         f"1.5). ivf, batch 1: {ivf['times_as_fast_as_exact']:.1f} times as fast as exact at recall "
         f"{ivf['recall@20']:.3f} (asked: at least 5 at 0.95)."
     )

@@ -35,6 +35,15 @@ def print_table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> Non
     print(flush=True)
 
 
+def memory(name: str) -> float:
+    """Returns a figure of this process's memory in MiB: "VmRSS", or its peak "VmHWM".
+
+    `resource.getrusage` would begin at the peak of the process that started this one.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
+
+
 def mean_and_spread(values: Sequence[float]) -> str:
     """A mean with its standard deviation; one value stands alone."""
     mean = f"{statistics.mean(values):.4f}"

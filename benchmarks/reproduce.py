@@ -24,8 +24,8 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import tensorflow as tf
+from pairs import read_split
 from recording import mean_and_spread
 
 from tf_autosample import (
@@ -102,19 +102,6 @@ class Curve(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def read(path: Path) -> tuple[Interactions, Interactions]:
-    """Returns the training and test part of a split."""
-    with np.load(path) as arrays:
-        sizes = [
-            int(max(arrays[f"train_{name}"].max(), arrays[f"test_{name}"].max())) + 1
-            for name in ("user", "item")
-        ]
-        return tuple(
-            Interactions(arrays[f"{part}_user"], arrays[f"{part}_item"], *sizes)
-            for part in ("train", "test")
-        )
-
-
 def fit(cell: Cell, train: Interactions, curve: Curve, seed: int) -> float:
     """Trains until `curve` stops it. Returns seconds per epoch."""
     if cell.model == "mf":
@@ -135,7 +122,7 @@ def fit(cell: Cell, train: Interactions, curve: Curve, seed: int) -> float:
 
 def run(cell: Cell, data: Path, seed: int, chosen_on: str) -> dict:
     """Trains a cell once and returns its test metrics."""
-    whole, test = read(data / f"{cell.data}.npz")
+    whole, test = read_split(data / f"{cell.data}.npz")
     if chosen_on == "test":
         curve = Curve(test, whole)
         seconds = fit(cell, whole, curve, seed)

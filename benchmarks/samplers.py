@@ -18,8 +18,8 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import tensorflow as tf
+from pairs import zipf_interactions
 from recording import environment
 
 from tf_autosample import Interactions, LazyAdam, MatrixFactorization, samplers, training_batches
@@ -48,14 +48,6 @@ WITHOUT = {
     "adasir": samplers.ResamplingSampler,
     "mcns": samplers.ChainSampler,
 }
-
-
-def zipf_interactions(users: int, items: int, count: int) -> Interactions:
-    """Distinct random pairs whose items follow a Zipf law."""
-    rng = np.random.default_rng(1)
-    law = 1 / np.arange(1, items + 1)
-    pairs = rng.integers(0, users, 2 * count), rng.choice(items, 2 * count, p=law / law.sum())
-    return Interactions(*pairs, users, items).select(np.arange(count // 2))
 
 
 class Contestant:
@@ -94,7 +86,7 @@ def main() -> None:
     parser.add_argument("--candidates", nargs="*", type=int, default=[8, 32, 128])
     parser.add_argument("--users", type=int, default=943)
     parser.add_argument("--items", type=int, default=1682)
-    parser.add_argument("--interactions", type=int, default=72_000)
+    parser.add_argument("--interactions", type=int, default=36_000)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import tensorflow as tf
 from blend import M, seven
+from pairs import zipf_interactions
 from quality import read
 from recording import print_table, write_rows
-from samplers import Contestant, zipf_interactions
+from samplers import Contestant
 
 from tf_autosample import SamplerMixture
 from tf_autosample.samplers import DynamicSampler, UniformSampler
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    train = zipf_interactions(30_000, 40_000, 800_000)
+    train = zipf_interactions(30_000, 40_000, 400_000)
     if arguments.data:
         train = read(arguments.data, 1).train
     rows = [

@@ -35,7 +35,8 @@ from pathlib import Path
 
 import numpy as np
 
-PEERS = Path(__file__).parent / "peers"
+PEERS = Path(__file__).resolve().parent / "peers"
+OWN_PATH = os.pathsep.join(map(str, (PEERS.parent.parent, PEERS.parent)))
 EQUAL = 2048  # the batch size that every side also has to show
 BUDGET_BLOCK = 793  # users that `evaluate` ranks at a time: 2^28 bytes, Gowalla's 40,981 items
 
@@ -95,7 +96,7 @@ class Contestant:
         """Starts the program; it loads while the others do nothing yet."""
         is_ours = entry.script == "library.py"
         python = sys.executable if is_ours else str(environment.absolute() / "bin" / "python")
-        paths = {**os.environ, "PYTHONPATH": str(PEERS.parent.parent) if is_ours else ""}
+        paths = {**os.environ, "PYTHONPATH": OWN_PATH if is_ours else ""}
         command = [python, str(PEERS / entry.script), "--data", str(data), "--task", entry.task]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         return cls(entry, subprocess.Popen(command, **pipes, text=True, env=paths))

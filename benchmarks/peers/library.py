@@ -1,6 +1,7 @@
 """How fast this library trains, or ranks the whole catalogue, on a given split.
 
-    echo 2048 | python benchmarks/peers/library.py --data gowalla.npz --task uniform
+    echo 2048 | PYTHONPATH=.:benchmarks python benchmarks/peers/library.py --data gowalla.npz \
+        --task uniform
 
 Training is `model.fit(training_batches(...))` as a user writes it, with the model's own L2: matrix
 factorization with `LazyAdam`, LightGCN (3 layers) with Adam, d 64; `dns` picks among 32
@@ -20,6 +21,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from pairs import read_split
+from recording import memory
 from worker import Clock, serve
 
 from tf_autosample import (
@@ -126,25 +129,6 @@ def top_items(user_emb, item_emb, cells):
     return tf.math.top_k(scores, K).indices
 
 
-def memory(name: str) -> float:
-    """Returns a figure of this process's memory in MiB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name + ":"))
-
-
-def read(path: Path) -> tuple[Interactions, Interactions]:
-    """Returns the training and test part of a split."""
-    with np.load(path) as arrays:
-        sizes = [
-            int(max(arrays[f"train_{name}"].max(), arrays[f"test_{name}"].max())) + 1
-            for name in ("user", "item")
-        ]
-        return tuple(
-            Interactions(arrays[f"{part}_user"], arrays[f"{part}_item"], *sizes)
-            for part in ("train", "test")
-        )
-
-
 def main() -> None:
     """Answers the batch sizes on standard input."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -154,7 +138,7 @@ def main() -> None:
     parser.add_argument("--task", choices=tasks, required=True)
     parser.add_argument("--seconds", type=float, default=3.0, help="per training measurement")
     arguments = parser.parse_args()
-    train, test = read(arguments.data)
+    train, test = read_split(arguments.data)
     if arguments.task in rankings:
         contestant = Ranking(arguments.task, train, test)
     else:
