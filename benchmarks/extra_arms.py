@@ -1,4 +1,4 @@
-"""Do extra arms beat the best single sampler? Blends, leaders' weights, other rates and penalties.
+"""Do extra arms beat the best sampler? Blends, leaders' weights, rates, penalties, more samplers.
 
 Per cell (data set, model, seed) the reference is the sampler that validation prefers among those of
 the study, all trained from scratch with the same settings. Each recorded extra arm is held against
@@ -24,7 +24,7 @@ from replay import Cell, Recorded, read_cells
 
 
 def kind_of(text: str) -> str:
-    """What an arm changes, as it was written on the command line of `curves.py`."""
+    """What an arm changes, as `curves.py` was told; "" for a sampler of the study."""
     arm = ArmSettings.parse(text)
     if "," in arm.samplers:
         return "blend"
@@ -32,7 +32,13 @@ def kind_of(text: str) -> str:
         return "begun with an early leader"
     if arm.learning_rate != ArmSettings.learning_rate:
         return f"learning rate {arm.learning_rate:g}"
-    return f"L2 {arm.l2:g}" if arm.l2 is not None else ""
+    if arm.l2 is not None:
+        return f"L2 {arm.l2:g}"
+    if text in STUDY:
+        return ""
+    name = text.partition(":")[0]
+    is_level = name in {one.partition(":")[0] for one in STUDY}
+    return "another level of hardness" if is_level else f"sampler {name}"
 
 
 def best_valid(one: Recorded) -> float:
