@@ -9,7 +9,7 @@ from curves import MAX_EPOCHS, PATIENCE, ArmSettings
 from quality import read_rows
 
 from tf_autosample.cli.samplers import parse_samplers
-from tf_autosample.search import Arm, choose, compare, newcomer
+from tf_autosample.search import Arm, choose, newcomer
 
 METRIC = "ndcg@20"
 
@@ -78,10 +78,6 @@ class Cell:
     def exhaustive_seconds(self) -> float:
         return sum(one.seconds for one in self.plain.values())
 
-    def against(self, first: Arm, second: Arm):
-        """Compares two arms that have trained to their end."""
-        return compare(*(self.all[arm.name].row["per_user"] for arm in (first, second)))
-
     def replay(self, strategy) -> dict:
         """Plays a search. Returns what it chose, its final model's test metric and its cost."""
         arms = strategy.first_arms([one.arm.untrained() for one in self.plain.values()])
@@ -101,7 +97,7 @@ class Cell:
             for arm in arms:
                 if arm.name in decision.train and arm.dropped is None:
                     self.all[arm.name].play(arm, decision.until)
-        winner, _ = choose([arm for arm in arms if arm.curve], self.against)
+        winner = choose([arm for arm in arms if arm.curve])
         chosen = self.all[winner.name]
         seconds = sum(arm.seconds for arm in arms)
         return {

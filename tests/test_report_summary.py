@@ -39,17 +39,6 @@ def test_interval_of_a_single_user_is_left_out():
     assert "Next comes b at 0.0200 below it." in search_sentences(history)
 
 
-def test_cheaper_winner_of_a_tie_is_explained():
-    arms = (
-        made_arm("uniform", [(1, 0.29)], cost=1, stopped=True),
-        made_arm("dns32", [(1, 0.3)], cost=32, stopped=True),
-    )
-    assert (
-        "dns32 reached 0.3000, but within noise (t = 0.4), and uniform is cheaper: item look-ups "
-        "per positive 1 against 32."
-    ) in sentences_of(*arms, winner="uniform", ts={"dns32": 0.4})
-
-
 def test_harder_arm_of_the_same_ladder_that_fell_is_said_to_have_overfitted():
     # From 0.20 to 0.15 is a quarter.
     found = search_sentences(dns_history())

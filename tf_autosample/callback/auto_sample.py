@@ -232,9 +232,8 @@ class AutoSample(keras.callbacks.Callback):
                 "No arm could be measured. Give `fit` more `epochs`; if a warning above says that "
                 "the arms diverged, compile with a smaller learning rate."
             )
-        winner, note = choose(measured, self.runner.against)
-        self.record.winner = winner.name
-        self.record.reason = f"{reason}; {note}" if note else reason
+        winner = choose(measured)
+        self.record.winner, self.record.reason = winner.name, reason
         self.record.comparisons = {
             arm.name: self.runner.against(arm, winner) for arm in measured if arm is not winner
         }

@@ -65,24 +65,17 @@ def _cut_short(history: Mapping) -> str | None:
 
 
 def _better_but_not_chosen(history: Mapping) -> list[str]:
-    """Arms with a better metric than the winner's."""
+    """Arms with a better metric than the winner's: all of them were dropped."""
     winner = find(history, history["winner"])
     sentences = []
     for arm in measured(history):
         if arm["best"] <= winner["best"]:
             continue
         comparison = history["comparisons"].get(arm["name"])
-        if arm["dropped"]:
-            noise = " (within noise)" if comparison and is_tie(comparison) else ""
-            sentences.append(
-                f"{arm['name']} had reached more, {arm['best']:.4f}{noise}, before it was dropped."
-            )
-        elif comparison and is_tie(comparison) and winner["cost"] < arm["cost"]:
-            sentences.append(
-                f"{arm['name']} reached {arm['best']:.4f}, but within noise "
-                f"(t = {abs(comparison['t']):.1f}), and {winner['name']} is cheaper: item look-ups "
-                f"per positive {winner['cost']} against {arm['cost']}."
-            )
+        noise = " (within noise)" if comparison and is_tie(comparison) else ""
+        sentences.append(
+            f"{arm['name']} had reached more, {arm['best']:.4f}{noise}, before it was dropped."
+        )
     return sentences
 
 

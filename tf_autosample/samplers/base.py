@@ -158,7 +158,7 @@ class NegativeSampler(keras.layers.Layer):
 
     @property
     def cost(self) -> int:
-        """Item look-ups per positive; `AutoSample` prefers the cheaper of two that tie."""
+        """Item look-ups per positive."""
         return self.proposal.num_columns
 
     @property

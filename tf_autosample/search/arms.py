@@ -1,12 +1,12 @@
 """An arm of the search, how it has fared, and how the winner is chosen among several."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-# Two arms are tied when the paired t of their metrics is smaller.
+# Two arms are said to tie when the paired t of their metrics is smaller.
 TIE_T = 2.0
 # What an arm has gone through, beside what it was made with.
 FARED = {"curve", "learned", "epochs", "examples", "seconds", "stopped", "dropped"}
@@ -27,7 +27,7 @@ class Arm:
         learns: By which criterion of `GradientSearch` the weights learn, or None.
         rate: Length of a step of the weights' logits.
         ladder: (kind, level) of an arm whose hardness is one of several levels, or None.
-        cost: Item look-ups per positive; the cheaper of two tied arms wins.
+        cost: Item look-ups per positive.
         can_blend: Whether its samplers give one negative each, as all parts of a blend must.
         curve: (epoch, metric) pairs, epochs counted from 1.
         learned: (epoch, weights) pairs of an arm that learns.
@@ -218,23 +218,10 @@ def measured_epochs(max_epochs: int) -> set[int]:
     return epochs
 
 
-def choose(arms: Sequence[Arm], against: Callable[[Arm, Arm], Comparison]) -> tuple[Arm, str]:
-    """Returns the winner, and why it is not the best arm if so.
-
-    The winner is the best arm, or the cheapest of those that tie with it and have trained to
-    their end.
-
-    Args:
-        arms: Arms with a curve. Dropped ones count only if there are no others.
-        against: Compares an arm's best metric with another's.
-    """
+def choose(arms: Sequence[Arm]) -> Arm:
+    """Returns the best of the arms that were not dropped, or of all if there are no others."""
     alive = [arm for arm in arms if arm.dropped is None]
-    best = max(alive or arms, key=lambda arm: arm.best)
-    cheaper = [arm for arm in arms if arm.stopped and arm.cost < best.cost]
-    tied = [arm for arm in cheaper if against(arm, best).is_tie]
-    winner = min(tied, key=lambda arm: (arm.cost, -arm.best), default=best)
-    reason = "" if winner is best else f"{winner.name} ties with {best.name} and is cheaper"
-    return winner, reason
+    return max(alive or arms, key=lambda arm: arm.best)
 
 
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:

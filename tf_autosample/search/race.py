@@ -10,9 +10,6 @@ from tf_autosample.search.strategy import Decision, Strategy
 
 # Units of log-epoch that a forecast looks ahead at least, near the horizon and beyond.
 LOOK_AHEAD = 0.2
-# An arm that gained more than this many times what it gained in the octave before has no pace to
-# extrapolate from: on the logarithm of the epoch a learning curve first bends upwards.
-SPEEDING_UP = 2.0
 # The leader at this epoch is the one that `rewind` begins with.
 EARLY = 14
 
@@ -24,10 +21,11 @@ class RaceSearch(Strategy):
     All arms train up to a rung (an epoch number n), then each but the leader is forecast: its best
     metric, plus what it would gain up to epoch `horizon` at a share `optimism` of its recent pace,
     which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
-    leader's best are dropped, unless they are slow starters still speeding up, and the rung grows
-    by `growth`. One arm left trains to its own end. Arms share initial weights, batches and
-    candidates, so the curves differ by the sampler alone; the winner's own weights are the final
-    model.
+    leader's best are dropped, and the rung grows by `growth`. From epoch `final_from` on only the
+    leader and the best forecasts beside it go on, `finalists` in all: late in the race what costs
+    is arms that hardly differ. One arm left trains to its own end. Arms share initial weights,
+    batches and candidates, so the curves differ by the sampler alone; the winner's own weights are
+    the final model.
 
     Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
     from the middle: a neighbour of the ladder's best is run only while that best stands at the
@@ -40,35 +38,43 @@ class RaceSearch(Strategy):
         margin: An arm must be forecast this fraction above the leader.
         first_rung: Epochs before the first drop.
         growth: Ratio of successive rungs.
+        finalists: How many arms train on beyond `final_from`.
+        final_from: The epoch of that cut. It waits for the first rung from there on.
         blend: Whether an even blend of the two best arms enters at the end of the race.
         rewind: Whether the winner's weights, begun with the arm that led early, enter at the end
             of the race. Extra arms win only by a better validation metric.
     """
 
     optimism: float = 0.4
-    horizon: int = 60
+    horizon: int = 120
     margin: float = 0.0
     first_rung: int = 4
-    growth: float = 1.2
+    growth: float = 1.25
+    finalists: int = 2
+    final_from: int = 24
     blend: bool = False
     rewind: bool = False
 
     def __post_init__(self):
-        if self.first_rung < 1 or self.growth <= 1 or self.optimism < 0 or self.horizon < 1:
+        if (
+            min(self.first_rung, self.horizon, self.finalists, self.final_from) < 1
+            or self.growth <= 1
+            or self.optimism < 0
+        ):
             raise ValueError(
-                "`first_rung` and `horizon` must be >= 1, `growth` > 1 and `optimism` >= 0. "
-                f"Received: {self!r}."
+                "`first_rung`, `horizon`, `finalists` and `final_from` must be >= 1, `growth` > 1 "
+                f"and `optimism` >= 0. Received: {self!r}."
             )
 
     @classmethod
     def thorough(cls, **changes) -> "RaceSearch":
         """Returns a race that gives slow arms more time."""
-        return cls(**{"optimism": 0.6, "horizon": 120, **changes})
+        return cls(**{"optimism": 0.8, "horizon": 160, "final_from": 48, **changes})
 
     @classmethod
     def fast(cls, **changes) -> "RaceSearch":
         """Returns a race that drops early."""
-        return cls(**{"horizon": 40, **changes})
+        return cls(**{"optimism": 0.3, "horizon": 80, **changes})
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         waiting = ladders.waiting(arms)
@@ -100,26 +106,27 @@ class RaceSearch(Strategy):
         # Extra arms come when others have trained for long: what those had at the rung counts.
         leader = max(arms, key=lambda arm: arm.best_until(rung))
         bar = leader.best_until(rung)
+        others = sorted(
+            ((self._forecast(arm, rung), arm) for arm in arms if arm is not leader),
+            key=lambda found: (-found[0], -found[1].best),
+        )
         drops = {}
-        for arm in arms:
-            forecast = self._forecast(arm, rung)
-            behind = forecast < bar * (1 + self.margin)
-            if arm is not leader and not arm.stopped and behind:
-                drops[arm.name] = (
-                    f"at epoch {arm.epochs} its best is {arm.best:.4f} and its forecast "
-                    f"{forecast:.4f}, behind {leader.name} with {bar:.4f}"
-                )
+        for place, (forecast, arm) in enumerate(others, start=2):
+            if arm.stopped:
+                continue
+            found = f"at epoch {arm.epochs} its best is {arm.best:.4f} and its forecast"
+            if forecast < bar * (1 + self.margin):
+                drops[arm.name] = f"{found} {forecast:.4f}, behind {leader.name} with {bar:.4f}"
+            elif rung >= self.final_from and place > self.finalists:
+                drops[arm.name] = f"{found} {forecast:.4f}, not among the best {self.finalists}"
         return drops
 
     def _forecast(self, arm: Arm, rung: int) -> float:
-        before, earlier = arm.best_until(rung / 2), arm.best_until(rung / 4)
+        before = arm.best_until(rung / 2)
         if before == -math.inf:  # no value before: nothing to extrapolate from
             return math.inf
-        gain = arm.best - before
-        if rung < self.horizon and gain > SPEEDING_UP * (before - earlier):
-            return math.inf  # a slow start that is not over
         ahead = max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD)
-        return arm.best + ahead * gain / math.log(2)
+        return arm.best + ahead * (arm.best - before) / math.log(2)
 
     def _end(self, arms, drops, waiting, max_epochs) -> Decision:
         extra = self._extra_arms(arms) if not any(arm.is_extra for arm in arms) else ()
