@@ -92,11 +92,14 @@ def test_arm_without_an_earlier_value_is_not_forecast():
 
 def finalists_at(rung, **changes):
     """Three arms that may all overtake each other; "steep" is last and has the best forecast."""
-    half = rung // 2
+    quarter, half = rung // 4, rung // 2
     arms = [
-        arm("leader", [0.1] * half + [0.5] * half),
-        arm("slight", [0.1] * half + [0.49] * half),
-        arm("steep", [0.0] * half + [0.48] * half),
+        arm(name, [first] * quarter + [second] * (half - quarter) + [last] * half)
+        for name, first, second, last in (
+            ("leader", 0.0, 0.1, 0.5),
+            ("slight", 0.0, 0.1, 0.49),
+            ("steep", -0.2, 0.0, 0.48),
+        )
     ]
     return replace(RACE, first_rung=rung, final_from=12, finalists=2, **changes).decide(arms, 50)
 
@@ -127,6 +130,21 @@ def test_stopped_arm_takes_a_finalists_place_and_is_not_dropped():
     arms = [arm("leader", [0.1] * 6 + [0.5] * 6), stopped, arm("last", [0.2] * 6 + [0.48] * 6)]
     race = replace(RACE, first_rung=12, final_from=12, finalists=2)
     assert set(race.decide(arms, 50).drops) == {"last"}
+
+
+@pytest.mark.parametrize(("gain", "kept"), [(0.0799, False), (0.0801, True)])
+def test_slow_start_is_not_judged_while_an_octave_gains_four_times_the_one_before(gain, kept):
+    # Rung 8: 0.02 from epoch 2 to 4.
+    slow = arm("slow", [0.005, 0.01, 0.02, 0.03, 0.03, 0.03, 0.03, 0.03 + gain])
+    race = replace(RACE, first_rung=8, optimism=0)
+    assert ("slow" not in race.decide([slow, arm("leader", [0.9] * 8)], 50).drops) == kept
+
+
+def test_slow_start_is_judged_from_the_horizon_on():
+    slow = arm("slow", [0.01, 0.02, 0.03, 0.30])
+    arms = [slow, arm("leader", [0.9] * 4)]
+    assert not replace(RACE, first_rung=4, horizon=5).decide(arms, 50).drops
+    assert replace(RACE, first_rung=4, horizon=4).decide(arms, 50).drops
 
 
 def test_leader_is_never_dropped_even_when_others_are_forecast_higher():
@@ -257,14 +275,15 @@ def test_slow_starter_that_a_short_horizon_loses_wins_with_a_longer_one():
 
 
 def test_thorough_race_keeps_arms_longer_and_a_fast_one_drops_them_sooner():
-    # Whatever their values: the epochs that arms behind by 1 % to 70 % take in all.
+    # Whatever their values: the epochs that five arms behind by 1 % to 70 % take in all.
     totals = []
     for strategy in (RaceSearch.fast(), RaceSearch(), RaceSearch.thorough()):
         totals.append(0)
-        for percent in range(30, 100):
-            curves = {"leader": logarithmic(1.0), "behind": logarithmic(percent / 100)}
+        for percent in range(34, 100):
+            curves = {"leader": logarithmic(1.0)}
+            curves |= {f"{less} behind": logarithmic((percent - less) / 100) for less in range(5)}
             arms, _ = play(curves, strategy, max_epochs=60)
-            totals[-1] += cost(arms)["behind"]
+            totals[-1] += sum(cost(arms).values())
     fast, default, thorough = totals
     assert fast < default < thorough
 

@@ -10,6 +10,9 @@ from tf_autosample.search.strategy import Decision, Strategy
 
 # Units of log-epoch that a forecast looks ahead at least, near the horizon and beyond.
 LOOK_AHEAD = 0.2
+# An arm that gained more than this many times what it gained in the octave before has no pace to
+# extrapolate from: on the logarithm of the epoch a learning curve first bends upwards.
+SPEEDING_UP = 4.0
 # The leader at this epoch is the one that `rewind` begins with.
 EARLY = 14
 
@@ -21,11 +24,11 @@ class RaceSearch(Strategy):
     All arms train up to a rung (an epoch number n), then each but the leader is forecast: its best
     metric, plus what it would gain up to epoch `horizon` at a share `optimism` of its recent pace,
     which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
-    leader's best are dropped, and the rung grows by `growth`. From epoch `final_from` on only the
-    leader and the best forecasts beside it go on, `finalists` in all: late in the race what costs
-    is arms that hardly differ. One arm left trains to its own end. Arms share initial weights,
-    batches and candidates, so the curves differ by the sampler alone; the winner's own weights are
-    the final model.
+    leader's best are dropped, unless they are slow starters still speeding up, and the rung grows
+    by `growth`. From epoch `final_from` on only the leader and the best forecasts beside it go on,
+    `finalists` in all: late in the race what costs is arms that hardly differ. One arm left trains
+    to its own end. Arms share initial weights, batches and candidates, so the curves differ by the
+    sampler alone; the winner's own weights are the final model.
 
     Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
     from the middle: a neighbour of the ladder's best is run only while that best stands at the
@@ -45,11 +48,11 @@ class RaceSearch(Strategy):
             of the race. Extra arms win only by a better validation metric.
     """
 
-    optimism: float = 0.4
-    horizon: int = 120
+    optimism: float = 0.3
+    horizon: int = 100
     margin: float = 0.0
     first_rung: int = 4
-    growth: float = 1.25
+    growth: float = 1.3
     finalists: int = 2
     final_from: int = 24
     blend: bool = False
@@ -69,12 +72,12 @@ class RaceSearch(Strategy):
     @classmethod
     def thorough(cls, **changes) -> "RaceSearch":
         """Returns a race that gives slow arms more time."""
-        return cls(**{"optimism": 0.8, "horizon": 160, "final_from": 48, **changes})
+        return cls(**{"optimism": 0.6, "horizon": 120, "final_from": 40, **changes})
 
     @classmethod
     def fast(cls, **changes) -> "RaceSearch":
-        """Returns a race that drops early."""
-        return cls(**{"optimism": 0.3, "horizon": 80, **changes})
+        """Returns a race that goes on with three arms from epoch 8 on."""
+        return cls(**{"finalists": 3, "final_from": 8, **changes})
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         waiting = ladders.waiting(arms)
@@ -122,11 +125,14 @@ class RaceSearch(Strategy):
         return drops
 
     def _forecast(self, arm: Arm, rung: int) -> float:
-        before = arm.best_until(rung / 2)
+        before, earlier = arm.best_until(rung / 2), arm.best_until(rung / 4)
         if before == -math.inf:  # no value before: nothing to extrapolate from
             return math.inf
+        gain = arm.best - before
+        if rung < self.horizon and gain > SPEEDING_UP * (before - earlier):
+            return math.inf  # a slow start that is not over
         ahead = max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD)
-        return arm.best + ahead * (arm.best - before) / math.log(2)
+        return arm.best + ahead * gain / math.log(2)
 
     def _end(self, arms, drops, waiting, max_epochs) -> Decision:
         extra = self._extra_arms(arms) if not any(arm.is_extra for arm in arms) else ()
