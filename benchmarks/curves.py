@@ -92,7 +92,7 @@ class Curve(keras.callbacks.Callback):
         super().__init__()
         self.data, self.switch_after = data, switch_after
         self.points: list[dict] = []
-        self.best, self.best_epoch, self.per_user = -1.0, 0, []
+        self.best, self.best_epoch = -1.0, 0
         self.seconds, self.measured = 0.0, measured_epochs(MAX_EPOCHS)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -118,7 +118,6 @@ class Curve(keras.callbacks.Callback):
             point["valid"] = {name: round(float(found.metrics[name]), 6) for name in METRICS}
             if found.metrics["ndcg@20"] > self.best:
                 self.best, self.best_epoch = float(found.metrics["ndcg@20"]), epoch
-                self.per_user = [round(float(x), 4) for x in found.per_user["ndcg@20"]]
                 test = evaluate(self.model, self.data.test, seen=self.data.known, k=20).metrics
                 point["test"] = {name: round(float(test[name]), 6) for name in METRICS}
             self.points.append(point)
@@ -152,7 +151,6 @@ def measure(data: PreparedData, model_name: str, arm: ArmSettings, seed: int) ->
         "cost": sum(one.cost for one in samplers[bool(arm.before) :]),
         "curve": curve.points,
         "seconds": round(curve.seconds, 3),
-        "per_user": curve.per_user,
     }
 
 
