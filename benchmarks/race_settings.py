@@ -1,14 +1,16 @@
 """How much do the settings of the race matter, and how well do chosen ones carry over?
 
 Replays races on the curves of `curves.py`. The first table changes one setting of the default at a
-time. The second leaves a data set out, takes from a grid the settings with the least regret on the
-others, at a cost of at most `--cost` there, and plays them on the data set that was left out: what
-settings that were chosen on one's data are worth on data that nobody has looked at.
+time. The second sets the halving of all arms together beside that of each hardness by itself. The
+third leaves a data set out, takes from a grid the settings with the least regret on the others, at
+a cost of at most `--cost` there, and plays them on the data set that was left out: what settings
+that were chosen on one's data are worth on data that nobody has looked at.
 
     python benchmarks/race_settings.py curves.jsonl [--cost 0.38]
 """
 
 import argparse
+import copy
 import itertools
 import os
 import statistics
@@ -17,26 +19,24 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from curves import STUDY
+from curves import MAX_EPOCHS, STUDY
 from recording import print_table
 from replay import Cell, Judge, read_cells
 
 from tf_autosample import RaceSearch
 
 AROUND = {
-    "optimism": (0.2, 0.3, 0.4, 0.6),
+    "optimism": (0.2, 0.3, 0.4, 0.5, 0.6, 0.8),
     "horizon": (60, 80, 100, 120, 160),
     "first_rung": (3, 4, 5, 6),
-    "growth": (1.2, 1.25, 1.3, 1.5),
-    "finalists": (1, 2, 3, 8),
-    "final_from": (8, 12, 16, 20, 24, 30, 40),
+    "growth": (1.2, 1.25, 1.3, 1.4, 1.5),
+    "halve_from": (8, 10, 12, 16, 20, 25, 30, 40, MAX_EPOCHS),
 }
 GRID = {
-    "optimism": (0.2, 0.3, 0.4, 0.6),
-    "horizon": (60, 80, 100, 120, 160),
-    "growth": (1.2, 1.3),
-    "finalists": (2, 3),
-    "final_from": (8, 12, 16, 24, 30),
+    "optimism": (0.3, 0.4, 0.5, 0.6),
+    "horizon": (80, 100, 120),
+    "growth": (1.2, 1.25, 1.3, 1.4),
+    "halve_from": (10, 16, 20, 25, MAX_EPOCHS),
 }
 
 
@@ -69,6 +69,29 @@ def around_the_default(cells: list[Cell], judge: Judge) -> list[list]:
     return rows
 
 
+def halved_together(cells: list[Cell], judge: Judge) -> list[list]:
+    """One row per epoch of halving: within each hardness, and over all arms as if of one."""
+    together = copy.deepcopy(cells)
+    for cell in together:
+        for one in cell.all.values():
+            one.arm.selectivity = 1.0
+    rows = []
+    for epoch in AROUND["halve_from"][:-1]:
+        race = RaceSearch(halve_from=epoch)
+        found = [means(regrets_and_costs(race, each, judge)) for each in (cells, together)]
+        rows.append(
+            [
+                epoch,
+                *(
+                    f"{value:.{digits}f}"
+                    for pair in found
+                    for value, digits in zip(pair, (2, 3), strict=True)
+                ),
+            ]
+        )
+    return rows
+
+
 def carried_over(cells: list[Cell], judge: Judge, most: float) -> list[list]:
     """One row per data set that was left out, and one for all."""
     races = [
@@ -95,7 +118,7 @@ def carried_over(cells: list[Cell], judge: Judge, most: float) -> list[list]:
 
 
 def main() -> None:
-    """Prints both tables."""
+    """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("curves", type=Path)
     parser.add_argument("--cost", type=float, default=0.38)
@@ -103,6 +126,8 @@ def main() -> None:
     cells = read_cells(arguments.curves, list(STUDY))
     judge = Judge(cells)
     print_table(["setting", "value", "regret %", "cost"], around_the_default(cells, judge))
+    header = ["halve_from", "regret %", "cost", "regret %, all together", "cost, all together"]
+    print_table(header, halved_together(cells, judge))
     print_table(
         ["left out", "cells", "settings chosen on the others", "regret %", "cost"],
         carried_over(cells, judge, arguments.cost),

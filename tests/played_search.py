@@ -14,8 +14,8 @@ LN = math.log
 # 1.170 s at 9 and 1.070 s at 21. So against ln(e) it is dropped
 #     at rung    6      9      14     21     32     48     72
 #     if s <   0.634  0.682  0.791  0.842  0.904  0.950  0.955
-# Any number of arms may go on to the end.
-RACE = RaceSearch(optimism=0.4, horizon=80, first_rung=6, growth=1.5, finalists=99)
+# It never halves.
+RACE = RaceSearch(optimism=0.4, horizon=80, first_rung=6, growth=1.5, halve_from=10**6)
 
 
 def arm(name, values, **state):

@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -18,8 +20,11 @@ from tf_autosample.mixture import SamplerMixture
 from tf_autosample.proposals import Proposal
 from tf_autosample.samplers import (
     DynamicSampler,
+    FactorSampler,
     NegativeSampler,
     PopularitySampler,
+    ResamplingSampler,
+    SoftmaxSampler,
     UniformSampler,
 )
 
@@ -168,6 +173,20 @@ def test_cost_is_the_look_ups_per_positive():
     costs |= {"mixgcf": 5, "dins": 5, "dens": 5, "ans": 5, "softmax-v": 6, "adasir": 3}
     costs |= {"aobpr": 8, "srns": 9, "mcns": 4, "in-batch": 1, "mixed": 1}
     assert {name: SAMPLERS[name]().cost for name in costs} == costs
+
+
+def test_selectivity_is_how_many_candidates_compete_for_one_negative():
+    expected = {"uniform": 1, "uniform3": 1, "popularity": 1, "in-batch": 1, "mixed": 1, "mcns": 1}
+    expected |= {"dns8": 8, "dns2of5": 2.5, "ahns": 5, "mixgcf": 5, "dins": 5, "dens": 5, "ans": 5}
+    assert {name: SAMPLERS[name]().selectivity for name in expected} == expected
+    # A mean rank of 0.05 of the catalogue is that of the best of 19 or 20.
+    assert FactorSampler(0.05).selectivity == pytest.approx(20)
+    # Pools of 50 out of 200.
+    assert ResamplingSampler(5, 50, 200).selectivity == 4
+    # At the distance rho = ln 4 from the uniform law a quarter of the candidates is left: uniform
+    # on n / 4 of n items has the KL divergence ln 4. It cannot be less than one of them.
+    assert SoftmaxSampler(math.log(4), 200).selectivity == pytest.approx(4)
+    assert SoftmaxSampler(1e6, 200).selectivity == pytest.approx(200)
 
 
 @pytest.mark.parametrize("count", [1, 8, 32])

@@ -36,8 +36,8 @@ def test_all_arms_train_to_the_first_rung():
     ("strategy", "rungs"),
     [
         (RACE, [6, 9, 14, 21, 32, 48, 60]),  # 9 * 1.5 = 13.5, and 31.5 rounds to even
-        (RaceSearch(first_rung=2, growth=2), [2, 4, 8, 16, 32, 60]),
-        (RaceSearch(first_rung=1, growth=1.1), [*range(1, 15), 15, 16]),  # at least one epoch
+        (replace(RACE, first_rung=2, growth=2), [2, 4, 8, 16, 32, 60]),
+        (replace(RACE, first_rung=1, growth=1.1), [*range(1, 15), 15, 16]),  # at least one epoch
     ],
 )
 def test_rungs_grow_until_max_epochs(strategy, rungs):
@@ -90,46 +90,67 @@ def test_arm_without_an_earlier_value_is_not_forecast():
     assert not replace(RACE, first_rung=1).decide(arms, 9).drops
 
 
-def finalists_at(rung, **changes):
-    """Three arms that may all overtake each other; "steep" is last and has the best forecast."""
-    quarter, half = rung // 4, rung // 2
-    arms = [
-        arm(name, [first] * quarter + [second] * (half - quarter) + [last] * half)
-        for name, first, second, last in (
-            ("leader", 0.0, 0.1, 0.5),
-            ("slight", 0.0, 0.1, 0.49),
-            ("steep", -0.2, 0.0, 0.48),
-        )
-    ]
-    return replace(RACE, first_rung=rung, final_from=12, finalists=2, **changes).decide(arms, 50)
+HARD, MILD = {"selectivity": 32.0}, {"selectivity": 8.0}
+HALVED = replace(RACE, first_rung=12, halve_from=12)
 
 
-def test_leader_and_the_best_forecast_go_on_from_the_final_epoch_with_the_reason():
-    # ln(80 / 12) / ln 2 = 2.737: slight 0.49 + 0.4 * 2.737 * 0.39 = 0.917, steep 1.0055.
-    decision = finalists_at(12)
-    assert decision.train == ("leader", "steep")
+def rising(name, last, **state):
+    """An arm at its rung 12 that gained 0.35 since epoch 6, and 0.1 from 3 to 6."""
+    return arm(name, [last - 0.45] * 3 + [last - 0.35] * 3 + [last] * 6, **state)
+
+
+def test_better_half_of_each_hardness_goes_on_with_the_reason():
+    # ln(80 / 12) / ln 2 = 2.737: every forecast is 0.4 * 2.737 * 0.35 = 0.3832 above the best.
+    hard = [rising(f"h{last}", last / 100, **HARD) for last in (50, 49, 48, 47)]
+    mild = [rising(f"m{last}", last / 100, **MILD) for last in (40, 39, 38)]
+    decision = HALVED.decide([*mild, *hard], 50)
+    assert decision.train == ("m40", "m39", "h50", "h49")
+    found = "at epoch 12 its best is {} and its forecast {}, not in the better half of the {}"
     assert decision.drops == {
-        "slight": "at epoch 12 its best is 0.4900 and its forecast 0.9170, not among the best 2"
+        "h48": found.format("0.4800", "0.8632", "hard samplers"),
+        "h47": found.format("0.4700", "0.8532", "hard samplers"),
+        "m38": found.format("0.3800", "0.7632", "mild samplers"),
     }
 
 
-def test_any_number_of_arms_goes_on_before_the_final_epoch():
-    assert finalists_at(10).train == ("leader", "slight", "steep")
+def test_no_half_is_dropped_before_the_epoch_of_halving():
+    arms = [rising(name, last, **HARD) for name, last in (("a", 0.5), ("b", 0.49), ("c", 0.48))]
+    assert replace(HALVED, halve_from=13).decide(arms, 50).train == ("a", "b", "c")
 
 
-def test_leader_is_a_finalist_whatever_its_forecast():
+def test_better_half_is_told_by_the_forecast():
+    # "steep" gained 0.48 since epoch 6 and is forecast 0.48 + 1.0948 * 0.48 = 1.0055.
+    steep = arm("steep", [-0.2] * 3 + [0.0] * 3 + [0.48] * 6)
+    arms = [rising("leader", 0.5), rising("slight", 0.49), steep, rising("last", 0.47)]
+    assert HALVED.decide(arms, 50).train == ("leader", "steep")
+
+
+def test_leader_is_in_the_better_half_whatever_its_forecast():
     # All forecasts are above the leader's, which has not moved.
-    arms = [arm("leader", [0.5] * 12)]
-    arms += [arm(name, [0.1] * 6 + [0.45] * 6) for name in ("a", "b")]
-    race = replace(RACE, first_rung=12, final_from=12, finalists=1)
-    assert race.decide(arms, 50).train == ("leader",)
+    arms = [arm("leader", [0.5] * 12), rising("a", 0.45), rising("b", 0.45)]
+    arms += [rising("c", 0.45)]
+    assert HALVED.decide(arms, 50).train == ("leader", "a")
 
 
-def test_stopped_arm_takes_a_finalists_place_and_is_not_dropped():
-    stopped = arm("stopped", [0.1] * 6 + [0.49] * 5, stopped=True)
-    arms = [arm("leader", [0.1] * 6 + [0.5] * 6), stopped, arm("last", [0.2] * 6 + [0.48] * 6)]
-    race = replace(RACE, first_rung=12, final_from=12, finalists=2)
-    assert set(race.decide(arms, 50).drops) == {"last"}
+@pytest.mark.parametrize("alone", [1.0, 8.0, 32.0])
+def test_lone_arm_of_its_hardness_goes_on(alone):
+    others = [rising(f"other {one}", 0.5, selectivity=one) for one in (1.9, 15.9, 16.0)]
+    others.pop((1.0, 8.0, 32.0).index(alone))
+    assert HALVED.decide([*others, rising("alone", 0.4, selectivity=alone)], 50).drops == {}
+
+
+def test_arms_dropped_before_count_among_the_worse_half():
+    gone = [arm(name, [0.1] * 6, dropped="behind", **HARD) for name in ("x", "y")]
+    arms = [rising("a", 0.5, **HARD), rising("b", 0.49, **HARD), rising("c", 0.48, **HARD)]
+    assert HALVED.decide([*gone, *arms], 50).drops == {}  # 3 of 5
+    assert set(HALVED.decide([gone[0], *arms], 50).drops) == {"c"}  # 2 of 4
+
+
+def test_stopped_arm_takes_a_place_in_the_better_half_and_is_not_dropped():
+    stopped = arm("stopped", [0.04] * 3 + [0.14] * 3 + [0.49] * 5, stopped=True)
+    arms = [rising("leader", 0.5), stopped, rising("last", 0.45)]
+    assert set(HALVED.decide(arms, 50).drops) == {"last"}
+    assert HALVED.decide([arms[0], arms[2], rising("worse", 0.44)], 50).train == ("leader", "last")
 
 
 @pytest.mark.parametrize(("gain", "kept"), [(0.0799, False), (0.0801, True)])
@@ -251,14 +272,13 @@ def test_race_decides_the_same_from_arms_that_were_written_and_read(seed):
     [
         {"first_rung": 0},
         {"horizon": 0},
-        {"finalists": 0},
-        {"final_from": 0},
+        {"halve_from": 0},
         {"growth": 1.0},
         {"optimism": -0.1},
     ],
 )
 def test_race_refuses_settings_that_cannot_work(bad):
-    with pytest.raises(ValueError, match="`final_from` must be >= 1, `growth` > 1 and `optimism`"):
+    with pytest.raises(ValueError, match="`halve_from` must be >= 1, `growth` > 1 and `optimism`"):
         RaceSearch(**bad)
 
 
@@ -291,6 +311,6 @@ def test_thorough_race_keeps_arms_longer_and_a_fast_one_drops_them_sooner():
 @pytest.mark.parametrize("preset", [RaceSearch.fast, RaceSearch.thorough])
 def test_presets_take_changes(preset):
     changes = {"optimism": 0.2, "horizon": 50, "margin": 0.1, "first_rung": 5, "growth": 3.0}
-    changes |= {"finalists": 3, "final_from": 9}
+    changes |= {"halve_from": 9}
     assert preset(**changes) == RaceSearch(**changes)
     assert preset(blend=True) == replace(preset(), blend=True)

@@ -162,6 +162,14 @@ class NegativeSampler(keras.layers.Layer):
         return self.proposal.num_columns
 
     @property
+    def selectivity(self) -> float:
+        """How many candidates compete by their scores to be one negative; 1 if scores do not count.
+
+        `RaceSearch` lets samplers of like selectivity compete with each other first.
+        """
+        return 1.0
+
+    @property
     def ladder(self) -> tuple[str, float] | None:
         """(Kind, hardness), where samplers of one kind are ordered by hardness; else None."""
         return None
@@ -228,6 +236,10 @@ class CandidateSampler(NegativeSampler):
     @property
     def proposal(self) -> Proposal:
         return Proposal(uniform=self.num_candidates)
+
+    @property
+    def selectivity(self) -> float:
+        return float(self.num_candidates)
 
     @property
     def ladder(self) -> tuple[str, float]:

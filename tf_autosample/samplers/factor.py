@@ -51,6 +51,10 @@ class FactorSampler(NegativeSampler):
     def cost(self) -> int:
         return NUM_DRAWS
 
+    @property
+    def selectivity(self) -> float:
+        return max(1.0, 1 / self.rank_share)
+
     def create_state(self, size: ModelSize) -> None:
         dim = size.final_dim or size.dim
         self.orderings = self.add_weight(

@@ -41,6 +41,10 @@ class TopSampler(CandidateSampler):
             )
         self.num_best = num_best
 
+    @property
+    def selectivity(self) -> float:
+        return self.num_candidates / self.num_best
+
     def pick(self, pool):
         best = tf.math.top_k(pool.scores[:, : self.num_candidates], self.num_best).indices
         rank = tf.random.stateless_uniform(

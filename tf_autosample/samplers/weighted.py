@@ -1,5 +1,7 @@
 """Samplers that give many negatives with weights: Softmax-v and AdaSIR."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -63,6 +65,11 @@ class SoftmaxSampler(CandidateSampler):
             )
         self.hardness = float(hardness)
         self.num_picks = num_candidates
+
+    @property
+    def selectivity(self) -> float:
+        # A law at the distance rho from the uniform one leaves exp(-rho) of the candidates.
+        return math.exp(min(self.hardness, math.log(self.num_candidates)))
 
     def pick(self, pool):
         return pool.candidates[:, : self.num_candidates]
@@ -136,6 +143,10 @@ class ResamplingSampler(NegativeSampler):
     @property
     def cost(self) -> int:
         return self.num_negatives
+
+    @property
+    def selectivity(self) -> float:
+        return max(1.0, self.num_candidates / self.pool_size)
 
     def create_state(self, size: ModelSize) -> None:
         self.pools = self.add_weight(

@@ -8,6 +8,8 @@ import numpy as np
 
 # Two arms are said to tie when the paired t of their metrics is smaller.
 TIE_T = 2.0
+# Classes of arms whose curves are alike, each with the selectivity below which it ends.
+HARDNESS = {"easy": 2.0, "mild": 16.0, "hard": math.inf}
 # What an arm has gone through, beside what it was made with.
 FARED = {"curve", "learned", "epochs", "examples", "seconds", "stopped", "dropped"}
 FARED |= {"state", "best_state"}
@@ -28,6 +30,7 @@ class Arm:
         rate: Length of a step of the weights' logits.
         ladder: (kind, level) of an arm whose hardness is one of several levels, or None.
         cost: Item look-ups per positive.
+        selectivity: Candidates that compete to be one negative, the mean over the weights.
         can_blend: Whether its samplers give one negative each, as all parts of a blend must.
         curve: (epoch, metric) pairs, epochs counted from 1.
         learned: (epoch, weights) pairs of an arm that learns.
@@ -51,6 +54,7 @@ class Arm:
     rate: float = 0.0
     ladder: tuple[str, float] | None = None
     cost: int = 1
+    selectivity: float = 1.0
     can_blend: bool = True
     curve: list[tuple[int, float]] = field(default_factory=list)
     learned: list[tuple[int, dict[str, float]]] = field(default_factory=list)
@@ -88,6 +92,11 @@ class Arm:
         return self.name in self.weights
 
     @property
+    def hardness(self) -> str:
+        """Scores do not count ("easy"), choose among a few candidates ("mild") or many ("hard")."""
+        return next(name for name, below in HARDNESS.items() if self.selectivity < below)
+
+    @property
     def best(self) -> float:
         """The best metric so far, -inf before the first."""
         return self.best_until(self.epochs)
@@ -123,7 +132,9 @@ class Arm:
         weights = {
             name: (self.weights.get(name, 0) + other.weights.get(name, 0)) / 2 for name in names
         }
-        return self._extra(weights, self.before, self.before_epochs, self.cost + other.cost)
+        blend = self._extra(weights, self.before, self.before_epochs, self.cost + other.cost)
+        blend.selectivity = (self.selectivity + other.selectivity) / 2
+        return blend
 
     def begun_with(self, other: "Arm", epochs: int) -> "Arm":
         """Returns a new arm that trains with another's weights first."""
@@ -131,7 +142,7 @@ class Arm:
 
     def _extra(self, weights, before, before_epochs, cost) -> "Arm":
         arm = Arm(weights, self.learning_rate, self.l2, before, before_epochs)
-        arm.cost = cost
+        arm.cost, arm.selectivity = cost, self.selectivity
         return arm
 
     def _describe(self) -> str:
@@ -175,10 +186,7 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
         own: Arms over these samplers, not trained yet.
     """
     known = [one.name for one in samplers]
-    arms = [
-        Arm({one.name: 1.0}, cost=one.cost, ladder=one.ladder, can_blend=one.is_single)
-        for one in samplers
-    ]
+    arms = [newcomer(Arm({one.name: 1.0}, ladder=one.ladder), samplers) for one in samplers]
     for one in own:
         used = one.weights | (one.before or {})
         if set(used) - set(known):
@@ -196,9 +204,10 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
 
 
 def newcomer(arm: Arm, samplers: Sequence) -> Arm:
-    """Returns an untrained copy that knows what its samplers cost and if they can be blended."""
+    """Returns an untrained copy that knows its samplers' costs, selectivity and if they blend."""
     copy, used = arm.untrained(), [one for one in samplers if one.name in arm.weights]
     copy.cost = sum(one.cost for one in used)
+    copy.selectivity = sum(arm.weights[one.name] * one.selectivity for one in used)
     copy.can_blend = all(one.is_single for one in used)
     return copy
 

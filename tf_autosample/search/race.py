@@ -1,6 +1,7 @@
 """The default strategy: a race with optimistic forecasts."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,10 +26,11 @@ class RaceSearch(Strategy):
     metric, plus what it would gain up to epoch `horizon` at a share `optimism` of its recent pace,
     which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
     leader's best are dropped, unless they are slow starters still speeding up, and the rung grows
-    by `growth`. From epoch `final_from` on only the leader and the best forecasts beside it go on,
-    `finalists` in all: late in the race what costs is arms that hardly differ. One arm left trains
-    to its own end. Arms share initial weights, batches and candidates, so the curves differ by the
-    sampler alone; the winner's own weights are the final model.
+    by `growth`. From epoch `halve_from` on only the better half of the arms of each hardness go on,
+    by forecast: harder samplers rise sooner and over-fit sooner, so that early in the race an arm
+    is best compared with its like. One arm left trains to its own end. Arms share initial weights,
+    batches and candidates, so the curves differ by the sampler alone; the winner's own weights are
+    the final model.
 
     Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
     from the middle: a neighbour of the ladder's best is run only while that best stands at the
@@ -41,43 +43,42 @@ class RaceSearch(Strategy):
         margin: An arm must be forecast this fraction above the leader.
         first_rung: Epochs before the first drop.
         growth: Ratio of successive rungs.
-        finalists: How many arms train on beyond `final_from`.
-        final_from: The epoch of that cut. It waits for the first rung from there on.
+        halve_from: The epoch from which half of the arms of each `Arm.hardness` go on, rounded
+            up. It waits for the first rung from there on.
         blend: Whether an even blend of the two best arms enters at the end of the race.
         rewind: Whether the winner's weights, begun with the arm that led early, enter at the end
             of the race. Extra arms win only by a better validation metric.
     """
 
-    optimism: float = 0.3
+    optimism: float = 0.5
     horizon: int = 100
     margin: float = 0.0
     first_rung: int = 4
-    growth: float = 1.3
-    finalists: int = 2
-    final_from: int = 24
+    growth: float = 1.25
+    halve_from: int = 20
     blend: bool = False
     rewind: bool = False
 
     def __post_init__(self):
         if (
-            min(self.first_rung, self.horizon, self.finalists, self.final_from) < 1
+            min(self.first_rung, self.horizon, self.halve_from) < 1
             or self.growth <= 1
             or self.optimism < 0
         ):
             raise ValueError(
-                "`first_rung`, `horizon`, `finalists` and `final_from` must be >= 1, `growth` > 1 "
-                f"and `optimism` >= 0. Received: {self!r}."
+                "`first_rung`, `horizon` and `halve_from` must be >= 1, `growth` > 1 and "
+                f"`optimism` >= 0. Received: {self!r}."
             )
 
     @classmethod
     def thorough(cls, **changes) -> "RaceSearch":
         """Returns a race that gives slow arms more time."""
-        return cls(**{"optimism": 0.6, "horizon": 120, "final_from": 40, **changes})
+        return cls(**{"optimism": 0.6, "horizon": 120, "halve_from": 40, **changes})
 
     @classmethod
     def fast(cls, **changes) -> "RaceSearch":
-        """Returns a race that goes on with three arms from epoch 8 on."""
-        return cls(**{"finalists": 3, "final_from": 8, **changes})
+        """Returns a race that halves early."""
+        return cls(**{"halve_from": 10, **changes})
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         waiting = ladders.waiting(arms)
@@ -87,7 +88,7 @@ class RaceSearch(Strategy):
         behind = tuple(arm.name for arm in running if arm.epochs < rung)
         if behind:
             return Decision({}, behind, rung, f"newcomers catch up to epoch {rung}")
-        drops = self._drops(alive, rung) if rung else {}
+        drops = self._drops(arms, alive, rung) if rung else {}
         running = [arm for arm in running if arm.name not in drops]
         newcomers = ladders.newcomers(arms, drops, waiting)
         if newcomers:
@@ -104,24 +105,29 @@ class RaceSearch(Strategy):
         train = tuple(arm.name for arm in running)
         return Decision(drops, train, rung, f"every arm left trains to epoch {rung}")
 
-    def _drops(self, arms: Sequence[Arm], rung: int) -> dict[str, str]:
+    def _drops(self, arms: Sequence[Arm], alive: Sequence[Arm], rung: int) -> dict[str, str]:
         """Reasons for the arms to drop. One that has stopped costs nothing more: it may stay."""
         # Extra arms come when others have trained for long: what those had at the rung counts.
-        leader = max(arms, key=lambda arm: arm.best_until(rung))
+        leader = max(alive, key=lambda arm: arm.best_until(rung))
         bar = leader.best_until(rung)
         others = sorted(
-            ((self._forecast(arm, rung), arm) for arm in arms if arm is not leader),
+            ((self._forecast(arm, rung), arm) for arm in alive if arm is not leader),
             key=lambda found: (-found[0], -found[1].best),
         )
+        entered = Counter(arm.hardness for arm in arms if arm.epochs)
+        places = {hardness: (count + 1) // 2 for hardness, count in entered.items()}
+        places[leader.hardness] -= 1
         drops = {}
-        for place, (forecast, arm) in enumerate(others, start=2):
+        for forecast, arm in others:
+            places[arm.hardness] -= 1
             if arm.stopped:
                 continue
             found = f"at epoch {arm.epochs} its best is {arm.best:.4f} and its forecast"
             if forecast < bar * (1 + self.margin):
                 drops[arm.name] = f"{found} {forecast:.4f}, behind {leader.name} with {bar:.4f}"
-            elif rung >= self.final_from and place > self.finalists:
-                drops[arm.name] = f"{found} {forecast:.4f}, not among the best {self.finalists}"
+            elif rung >= self.halve_from and places[arm.hardness] < 0:
+                where = f"not in the better half of the {arm.hardness} samplers"
+                drops[arm.name] = f"{found} {forecast:.4f}, {where}"
         return drops
 
     def _forecast(self, arm: Arm, rung: int) -> float:
