@@ -30,9 +30,18 @@ from tf_autosample import (
 from tf_autosample.evaluation import DivergedError
 
 
-def test_race_with_a_wide_margin_drops_all_behind_the_leader_at_the_first_rung():
-    strategy = RaceSearch(first_rung=2, optimism=0.0, margin=10.0)
-    search = build_search(strategy=strategy, max_epochs=4)
+class Strict(RaceSearch):
+    """Forecasts nothing good of any arm, and has no patience with slow starts."""
+
+    def _forecast(self, arm, rung):
+        return -1.0
+
+    def _is_starting(self, arm, rung):
+        return False
+
+
+def test_strict_race_drops_all_behind_the_leader_at_the_first_rung():
+    search = build_search(strategy=Strict(first_rung=2), max_epochs=4)
     run(build_model(eager=True), search)
     leader = max(search.record.arms, key=lambda arm: arm.best_until(2))
     assert (search.winner, leader.epochs) == (leader.name, 4)

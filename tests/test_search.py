@@ -77,12 +77,11 @@ def test_forecast_near_the_horizon_and_beyond_still_looks_a_little_ahead(horizon
     assert ("behind" in drops) == (nudge > 0)
 
 
-def test_optimism_horizon_and_margin_move_the_bar():
+def test_optimism_and_horizon_move_the_bar():
     arms = [BEHIND, arm("leader", [0.43] * 6)]
     assert not RACE.decide(arms, 50).drops  # 0.4495 against 0.43
     assert replace(RACE, optimism=0.3).decide(arms, 50).drops  # 0.4121 against 0.43
     assert replace(RACE, horizon=40).decide(arms, 50).drops  # 0.4095 against 0.43
-    assert replace(RACE, margin=0.07).decide(arms, 50).drops  # 0.4495 against 0.4601
 
 
 def test_arm_without_an_earlier_value_is_not_forecast():
@@ -161,6 +160,13 @@ def test_slow_start_is_not_judged_while_an_octave_gains_four_times_the_one_befor
     assert ("slow" not in race.decide([slow, arm("leader", [0.9] * 8)], 50).drops) == kept
 
 
+@pytest.mark.parametrize(("gain", "kept"), [(0.0799, False), (0.0801, True)])
+def test_no_arm_is_judged_while_the_leader_has_a_slow_start(gain, kept):
+    leader = arm("leader", [0.205, 0.21, 0.22, 0.23, 0.23, 0.23, 0.23, 0.23 + gain])
+    race = replace(RACE, first_rung=8)
+    assert ("behind" not in race.decide([leader, arm("behind", [0.1] * 8)], 50).drops) == kept
+
+
 def test_slow_start_is_judged_from_the_horizon_on():
     slow = arm("slow", [0.01, 0.02, 0.03, 0.30])
     arms = [slow, arm("leader", [0.9] * 4)]
@@ -171,7 +177,7 @@ def test_slow_start_is_judged_from_the_horizon_on():
 def test_leader_is_never_dropped_even_when_others_are_forecast_higher():
     falling = arm("leader", [0.50, 0.45, 0.40, 0.40, 0.40, 0.40])
     arms = [falling, arm("riser", [0.0, 0.0, 0.0, 0.0, 0.1, 0.49])]
-    assert not replace(RACE, optimism=1.0, margin=10.0).decide([falling], 50).drops
+    assert not replace(RACE, optimism=1.0).decide([falling], 50).drops
     assert not replace(RACE, optimism=1.0).decide(arms, 50).drops
 
 
@@ -310,7 +316,7 @@ def test_thorough_race_keeps_arms_longer_and_a_fast_one_drops_them_sooner():
 
 @pytest.mark.parametrize("preset", [RaceSearch.fast, RaceSearch.thorough])
 def test_presets_take_changes(preset):
-    changes = {"optimism": 0.2, "horizon": 50, "margin": 0.1, "first_rung": 5, "growth": 3.0}
+    changes = {"optimism": 0.2, "horizon": 50, "first_rung": 5, "growth": 3.0}
     changes |= {"halve_from": 9}
     assert preset(**changes) == RaceSearch(**changes)
     assert preset(blend=True) == replace(preset(), blend=True)

@@ -25,12 +25,12 @@ class RaceSearch(Strategy):
     All arms train up to a rung (an epoch number n), then each but the leader is forecast: its best
     metric, plus what it would gain up to epoch `horizon` at a share `optimism` of its recent pace,
     which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
-    leader's best are dropped, unless they are slow starters still speeding up, and the rung grows
-    by `growth`. From epoch `halve_from` on only the better half of the arms of each hardness go on,
-    by forecast: harder samplers rise sooner and over-fit sooner, so that early in the race an arm
-    is best compared with its like. One arm left trains to its own end. Arms share initial weights,
-    batches and candidates, so the curves differ by the sampler alone; the winner's own weights are
-    the final model.
+    leader's best are dropped, and the rung grows by `growth`. An arm that is still speeding up is
+    spared, and so are all while the leader is. From epoch `halve_from` on the better half of the
+    arms of each hardness goes on, by forecast: harder samplers rise and over-fit sooner, so that
+    early in the race an arm is best compared with its like. One arm left trains to its own end.
+    Arms share initial weights, batches and candidates, so the curves differ by the sampler alone;
+    the winner's own weights are the final model.
 
     Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
     from the middle: a neighbour of the ladder's best is run only while that best stands at the
@@ -40,8 +40,7 @@ class RaceSearch(Strategy):
         optimism: The share of its recent pace at which an arm is thought to go on.
         horizon: The epoch up to which slow starters may still overtake. A model that learns
             slowly (few steps per epoch, a deep graph) wants a larger one.
-        margin: An arm must be forecast this fraction above the leader.
-        first_rung: Epochs before the first drop.
+        first_rung: Epochs before the first drop, if the leader's slow start is over by then.
         growth: Ratio of successive rungs.
         halve_from: The epoch from which half of the arms of each `Arm.hardness` go on, rounded
             up. It waits for the first rung from there on.
@@ -52,7 +51,6 @@ class RaceSearch(Strategy):
 
     optimism: float = 0.5
     horizon: int = 100
-    margin: float = 0.0
     first_rung: int = 4
     growth: float = 1.25
     halve_from: int = 20
@@ -109,6 +107,8 @@ class RaceSearch(Strategy):
         """Reasons for the arms to drop. One that has stopped costs nothing more: it may stay."""
         # Extra arms come when others have trained for long: what those had at the rung counts.
         leader = max(alive, key=lambda arm: arm.best_until(rung))
+        if self._is_starting(leader, rung):
+            return {}
         bar = leader.best_until(rung)
         others = sorted(
             ((self._forecast(arm, rung), arm) for arm in alive if arm is not leader),
@@ -123,7 +123,7 @@ class RaceSearch(Strategy):
             if arm.stopped:
                 continue
             found = f"at epoch {arm.epochs} its best is {arm.best:.4f} and its forecast"
-            if forecast < bar * (1 + self.margin):
+            if forecast < bar:
                 drops[arm.name] = f"{found} {forecast:.4f}, behind {leader.name} with {bar:.4f}"
             elif rung >= self.halve_from and places[arm.hardness] < 0:
                 where = f"not in the better half of the {arm.hardness} samplers"
@@ -131,14 +131,18 @@ class RaceSearch(Strategy):
         return drops
 
     def _forecast(self, arm: Arm, rung: int) -> float:
-        before, earlier = arm.best_until(rung / 2), arm.best_until(rung / 4)
-        if before == -math.inf:  # no value before: nothing to extrapolate from
+        if self._is_starting(arm, rung):
             return math.inf
-        gain = arm.best - before
-        if rung < self.horizon and gain > SPEEDING_UP * (before - earlier):
-            return math.inf  # a slow start that is not over
+        gain = arm.best_until(rung) - arm.best_until(rung / 2)
         ahead = max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD)
         return arm.best + ahead * gain / math.log(2)
+
+    def _is_starting(self, arm: Arm, rung: int) -> bool:
+        """Whether the arm still speeds up, or has too few values to tell."""
+        best, before, earlier = (arm.best_until(rung / part) for part in (1, 2, 4))
+        if earlier == -math.inf:
+            return True
+        return rung < self.horizon and best - before > SPEEDING_UP * (before - earlier)
 
     def _end(self, arms, drops, waiting, max_epochs) -> Decision:
         extra = self._extra_arms(arms) if not any(arm.is_extra for arm in arms) else ()
