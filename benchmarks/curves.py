@@ -8,12 +8,13 @@ go to a JSON-lines file as they are measured; those that it holds already are no
 
     python benchmarks/curves.py --data movielens-100k toy.npz ... [--models mf lightgcn-1]
         [--seeds 1 2 3] [--arms uniform dns:m=8 "dns:m=8 lr=0.003" "dns:m=8 after=dns:m=32*14"]
-        [--out curves.jsonl]
+        [--users 0.25] [--out curves.jsonl]
 
 An arm is a sampler, or a blend of several (`dns:m=8+dns:m=32`, equal weights), then what it
 changes: `lr=`, `l2=`, `after=SAMPLER*EPOCHS` (what it trains with before). `--data` is a named data
-set or an .npz with int32 arrays train_user, train_item, test_user, test_item. Seconds are CPU
-seconds of training and validation; test is not in them.
+set or an .npz with int32 arrays train_user, train_item, test_user, test_item. `--users` is the
+fraction of the users to train, validate and test on, in batches as much smaller: what a search with
+`sample_users` sees. Seconds are CPU seconds of training and validation; test is not in them.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from tf_autosample import (
     evaluate,
     training_batches,
 )
+from tf_autosample.callback.sample import choose_users
 from tf_autosample.cli.data import PreparedData
 from tf_autosample.cli.samplers import parse_samplers
 from tf_autosample.evaluation import DivergedError
@@ -54,7 +56,7 @@ STUDY = (
     "dins",
 )
 METRICS = ("ndcg@20", "recall@20")
-MAX_EPOCHS, PATIENCE = 200, 12
+MAX_EPOCHS, PATIENCE, BATCH_SIZE = 200, 12, 2048
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,15 @@ class Curve(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def measure(data: PreparedData, model_name: str, arm: ArmSettings, seed: int) -> dict:
-    """Trains one arm to its early stop and returns its curve."""
+def of_some_users(data: PreparedData, fraction: float, seed: int) -> PreparedData:
+    """What a search on a fraction of the users sees."""
+    chosen = choose_users(data.valid, fraction, seed)
+    parts = (one.select(chosen[one.users]) for one in (data.train, data.valid, data.test))
+    return PreparedData(*parts, data.users, data.items)
+
+
+def measure(data: PreparedData, model_name: str, arm: ArmSettings, seed: int, size: int) -> dict:
+    """Trains one arm in batches of `size` to its early stop and returns its curve."""
     samplers = parse_samplers(arm.samplers)
     if arm.before:
         samplers = [*parse_samplers(arm.before), *samplers]
@@ -144,14 +153,10 @@ def measure(data: PreparedData, model_name: str, arm: ArmSettings, seed: int) ->
     count = len(samplers) - bool(arm.before)
     weights = [1.0, *[0.0] * count] if arm.before else [1 / count] * count
     model.sampler.fix(weights)
-    batches = training_batches(data.train, 2048, model.sampler.proposal, seed=seed)
+    batches = training_batches(data.train, size, model.sampler.proposal, seed=seed)
     curve = Curve(data, arm.before_epochs)
     model.fit(batches, epochs=MAX_EPOCHS, callbacks=[curve], verbose=0)
-    return {
-        "cost": sum(one.cost for one in samplers[bool(arm.before) :]),
-        "curve": curve.points,
-        "seconds": round(curve.seconds, 3),
-    }
+    return {"curve": curve.points, "seconds": round(curve.seconds, 3)}
 
 
 def main() -> None:
@@ -161,24 +166,26 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["mf"], help="mf, lightgcn-<layers>")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--arms", nargs="+", default=list(STUDY))
+    parser.add_argument("--users", type=float, default=1.0)
     parser.add_argument("--out", type=Path, default=Path("curves.jsonl"))
     arguments = parser.parse_args()
-    done = set()
+    users, done = arguments.users, set()
     if arguments.out.exists():
         for line in arguments.out.read_text().splitlines():
             row = json.loads(line)
-            done.add((row["data"], row["model"], row["seed"], row["arm"]))
+            done.add((row["data"], row["model"], row["seed"], row["arm"], row.get("users", 1.0)))
     for seed in arguments.seeds:
         for source in arguments.data:
             data = None
             for model in arguments.models:
                 for arm in arguments.arms:
-                    key = (Path(source).stem, model, seed, arm)
+                    key = (Path(source).stem, model, seed, arm, users)
                     if key in done:
                         continue
-                    data = data or read(source, seed)
-                    found = measure(data, model, ArmSettings.parse(arm), seed)
-                    names = dict(zip(("data", "model", "seed", "arm"), key, strict=True))
+                    data = data or of_some_users(read(source, seed), users, seed)
+                    size = round(BATCH_SIZE * users)
+                    found = measure(data, model, ArmSettings.parse(arm), seed, size)
+                    names = dict(zip(("data", "model", "seed", "arm", "users"), key, strict=True))
                     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
                     with arguments.out.open("a") as file:
                         file.write(json.dumps({**names, **found, "versions": versions}) + "\n")

@@ -79,11 +79,12 @@ def fit_baseline(name: str, data: PreparedData) -> dict:
     return {"metrics": metrics, "seconds": time.perf_counter() - started}
 
 
-def read_rows(path: Path) -> list[dict]:
-    """Reads JSON lines, compressed if the name ends in .gz."""
+def read_rows(path: Path, users: float = 1.0) -> list[dict]:
+    """Reads the rows of `curves.py` on a fraction of the users; .gz is compressed."""
     opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
     with opened as file:
-        return [json.loads(line) for line in file]
+        rows = [json.loads(line) for line in file]
+    return [row for row in rows if row.get("users", 1.0) == users]
 
 
 def read_curves(path: Path, data: str, model: str) -> dict[str, list[dict]]:

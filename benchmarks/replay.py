@@ -2,6 +2,7 @@
 
 import statistics
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from tf_autosample.cli.samplers import parse_samplers
 from tf_autosample.search import Arm, choose, newcomer
 
 METRIC = "ndcg@20"
+# The fraction of the users in recorded searches on some of them.
+SAMPLE = 0.25
 
 
 class Recorded:
@@ -63,10 +66,10 @@ class Recorded:
 
 
 class Cell:
-    """All recorded arms of one data set, model and seed."""
+    """All recorded arms of one data set, model and seed; `sample` holds those on some users."""
 
-    def __init__(self, key: tuple, rows: list[dict], samplers: list[str]):
-        self.key = key
+    def __init__(self, key: tuple, rows: list[dict], samplers: list[str], sample=None):
+        self.key, self.sample = key, sample
         self.all = {one.arm.name: one for one in map(Recorded, rows)}
         self.plain = {
             name: one
@@ -80,6 +83,12 @@ class Cell:
 
     def replay(self, strategy) -> dict:
         """Plays a search. Returns what it chose, its final model's test metric and its cost."""
+        if self.sample and strategy.sample_users == SAMPLE:
+            found = self.sample.replay(replace(strategy, sample_users=1.0))
+            winner = self.all[found["chosen"]]  # trains again, on all users
+            seconds = found["seconds"] + winner.seconds
+            cost = seconds / self.exhaustive_seconds
+            return found | {"test": winner.test, "cost": cost, "seconds": seconds}
         arms = strategy.first_arms([one.arm.untrained() for one in self.plain.values()])
         missing = []
         while True:
@@ -111,10 +120,15 @@ class Cell:
 
 def read_cells(path: Path, samplers: list[str]) -> list[Cell]:
     """Reads the cells for which every sampler has a curve; tells which have not."""
-    rows = defaultdict(list)
-    for row in read_rows(path):
-        rows[row["data"], row["model"], row["seed"]].append(row)
-    cells = [Cell(key, group, samplers) for key, group in sorted(rows.items())]
+    rows, sampled = defaultdict(list), defaultdict(list)
+    for found, users in ((rows, 1.0), (sampled, SAMPLE)):
+        for row in read_rows(path, users):
+            found[row["data"], row["model"], row["seed"]].append(row)
+    cells = []
+    for key, group in sorted(rows.items()):
+        sample = Cell(key, sampled[key], samplers)
+        is_whole = len(sample.plain) == len(samplers)
+        cells.append(Cell(key, group, samplers, sample if is_whole else None))
     whole = [cell for cell in cells if len(cell.plain) == len(samplers)]
     for cell in cells:
         if cell not in whole:

@@ -19,7 +19,7 @@ from tf_autosample import (
     split_random,
     training_batches,
 )
-from tf_autosample.search import Decision
+from tf_autosample.search import Decision, Strategy
 
 NUM_USERS, NUM_ITEMS = 200, 150
 
@@ -52,7 +52,7 @@ def build_batches(model, *, seed=3):
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class Rehearsed(Strategy):
     """Drops the first arm at epoch 2; the others take turns, whatever the curves say."""
 
     rungs: tuple[int, ...] = (2, 3, 4, 6)

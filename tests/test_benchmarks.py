@@ -9,6 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tf_autosample import (
+    AutoSample,
+    LazyAdam,
+    MatrixFactorization,
+    RaceSearch,
+    SamplerMixture,
+    evaluate,
+    training_batches,
+)
+from tf_autosample.cli.samplers import parse_samplers
+
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 ARMS = ["uniform", "dns:m=4", "dns:m=8"]
 
@@ -45,30 +56,22 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def curves(data):
     path = data.with_name("curves.jsonl")
-    run("curves.py", "--data", data, "--seeds", 1, "--arms", *ARMS, "--out", path)
+    for users in (1, 0.25):
+        options = ("--arms", *ARMS, "--users", users, "--out", path)
+        run("curves.py", "--data", data, "--seeds", 1, *options)
     return path
 
 
-def test_replayed_search_chooses_and_costs_what_a_search_in_fit_does(data, curves):
+@pytest.mark.parametrize("strategy", [RaceSearch(), RaceSearch.fast()])
+def test_replayed_search_chooses_what_a_search_in_fit_does(data, curves, strategy):
     sys.path.insert(0, str(BENCHMARKS))
     try:
         from quality import read
         from replay import read_cells
     finally:
         sys.path.remove(str(BENCHMARKS))
-    from tf_autosample import (
-        AutoSample,
-        LazyAdam,
-        MatrixFactorization,
-        RaceSearch,
-        SamplerMixture,
-        evaluate,
-        training_batches,
-    )
-    from tf_autosample.cli.samplers import parse_samplers
-
     (cell,) = read_cells(curves, ARMS)
-    replayed = cell.replay(RaceSearch())
+    replayed = cell.replay(strategy)
 
     parts = read(str(data), 1)
     mixture = SamplerMixture(parse_samplers(",".join(ARMS)))
@@ -77,7 +80,7 @@ def test_replayed_search_chooses_and_costs_what_a_search_in_fit_does(data, curve
     )
     model.compile(optimizer=LazyAdam(1e-3))
     batches = training_batches(parts.train, 2048, mixture.proposal, seed=1)
-    search = AutoSample(parts.valid)
+    search = AutoSample(parts.valid, strategy)
     model.fit(batches, epochs=10_000, callbacks=[search], verbose=0)
     found = evaluate(model, parts.test, seen=parts.known, k=20).metrics["ndcg@20"]
 

@@ -224,8 +224,6 @@ def test_other_metric_is_searched_by_when_asked():
         ({"validation": VALIDATION.select([])}, "`validation` must hold interactions"),
         ({"max_epochs": 0}, "`max_epochs` and `workers` must be >= 1"),
         ({"workers": 0}, "`max_epochs` and `workers` must be >= 1"),
-        ({"sample_users": 0.0}, r"`sample_users` must be a fraction in \(0, 1\]"),
-        ({"sample_users": 1.5}, r"`sample_users` must be a fraction in \(0, 1\]"),
         ({"patience": -1}, "`patience` >= 0"),
         ({"resume": True}, "`resume` needs the `directory`"),
     ],

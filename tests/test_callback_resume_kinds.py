@@ -34,7 +34,7 @@ KINDS = {
         "strategy": RaceSearch(first_rung=1, growth=2),
         "arms": [Arm({"dns8": 1.0}, 0.05, 0.01, {"uniform": 1.0}, 1)],
     },
-    "sample": {"strategy": RaceSearch(first_rung=2), "sample_users": 0.5},
+    "sample": {"strategy": RaceSearch(first_rung=2, sample_users=0.5)},
 }
 
 

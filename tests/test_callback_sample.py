@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -16,7 +17,9 @@ from small_search import (
 )
 
 from tf_autosample import (
+    ExhaustiveSearch,
     GradientSearch,
+    HalvingSearch,
     Interactions,
     LightGCN,
     RaceSearch,
@@ -26,11 +29,11 @@ from tf_autosample import (
 )
 from tf_autosample.callback import sample
 
-RACE = RaceSearch(first_rung=2)
+RACE = RaceSearch(first_rung=2, sample_users=0.5)
 
 
 def search_on_half(**options):
-    return build_search(**{"strategy": RACE, "max_epochs": 3, "sample_users": 0.5} | options)
+    return build_search(**{"strategy": RACE, "max_epochs": 3} | options)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +57,10 @@ def test_race_is_held_on_the_users_of_the_sample_alone(searched):
     _, search = searched
     few = of_users(TRAIN, chosen_users())
     model = build_model()
-    alone = build_search(strategy=RACE, max_epochs=3)
+    alone = build_search(strategy=replace(RACE, sample_users=1.0), max_epochs=3)
     alone.validation = of_users(VALIDATION, chosen_users())
-    batches = training_batches(few, 1000, model.sampler.proposal, seed=3)
+    batches = training_batches(few, 500, model.sampler.proposal, seed=3)
+    assert batches.steps_per_epoch == build_batches(model).steps_per_epoch == 3
     run(model, alone, batches=batches)
     found, expected = search.history["subsample"], alone.history
     for one in [*found["arms"], *expected["arms"]]:
@@ -86,7 +90,7 @@ def test_logs_and_epochs_of_fit_are_those_of_the_final_run():
 
 
 def test_search_on_everyone_has_no_sample():
-    search = build_search(strategy=RACE, max_epochs=1, sample_users=1.0)
+    search = build_search(strategy=RaceSearch(sample_users=1.0), max_epochs=1)
     run(build_model(eager=True), search)
     assert search.history["subsample"] is None
 
@@ -95,7 +99,7 @@ def test_large_data_are_sampled_unless_told_otherwise(monkeypatch):
     monkeypatch.setattr(sample, "LARGE", len(TRAIN) - 1)
     shares = {}
     for asked in (None, 1.0):
-        search = build_search(strategy=RACE, max_epochs=1, sample_users=asked)
+        search = build_search(strategy=RaceSearch(sample_users=asked), max_epochs=1)
         run(build_model(eager=True), search)
         found = search.history["subsample"]
         shares[asked] = found and found["arms"][0]["examples"] / len(TRAIN)
@@ -112,7 +116,10 @@ def test_graph_models_search_on_all_users():
 
 
 def test_sampler_that_a_gradient_search_found_on_the_sample_trains_once_on_all():
-    model, search = build_model(eager=True), search_on_half(strategy=GradientSearch(epochs=1))
+    model, search = (
+        build_model(eager=True),
+        search_on_half(strategy=GradientSearch(epochs=1, sample_users=0.5)),
+    )
     search.max_epochs = 2
     run(model, search)
     names = [arm["name"] for arm in search.history["subsample"]["arms"]]
@@ -122,17 +129,31 @@ def test_sampler_that_a_gradient_search_found_on_the_sample_trains_once_on_all()
 
 def test_extra_arm_that_won_on_the_sample_trains_on_all():
     model = build_model(eager=True)
-    search = search_on_half(strategy=RaceSearch(first_rung=1, blend=True), max_epochs=2)
+    search = search_on_half(strategy=replace(RACE, first_rung=1, blend=True), max_epochs=2)
     run(model, search)
     (arm,) = search.record.arms
     assert arm.name == search.winner == search.history["subsample"]["winner"]
     assert arm.epochs == 2
 
 
+@pytest.mark.parametrize("fraction", [0.0, 1.5, float("nan")])
+@pytest.mark.parametrize("kind", [RaceSearch, ExhaustiveSearch, HalvingSearch, GradientSearch])
+def test_sample_that_is_no_fraction_is_refused(kind, fraction):
+    with pytest.raises(ValueError, match=r"`sample_users` must be a fraction in \(0, 1\]"):
+        kind(sample_users=fraction)
+
+
+def test_fast_race_is_held_on_a_quarter_of_the_users():
+    search = build_search(strategy=RaceSearch.fast(), max_epochs=1)
+    run(build_model(eager=True), search)
+    examples = search.history["subsample"]["arms"][0]["examples"]
+    assert examples / len(TRAIN) == pytest.approx(0.25, abs=0.03)
+
+
 def test_sample_without_validation_is_refused():
     first = VALIDATION.users[0]
     only = of_users(VALIDATION, [first])
-    search = search_on_half(sample_users=0.01)  # two of 200 users
+    search = search_on_half(strategy=RaceSearch(sample_users=0.01))  # two of 200 users
     search.validation = only
     with pytest.raises(ValueError, match="`sample_users` must leave users with validation"):
         run(build_model(eager=True), search)

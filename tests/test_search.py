@@ -317,6 +317,6 @@ def test_thorough_race_keeps_arms_longer_and_a_fast_one_drops_them_sooner():
 @pytest.mark.parametrize("preset", [RaceSearch.fast, RaceSearch.thorough])
 def test_presets_take_changes(preset):
     changes = {"optimism": 0.2, "horizon": 50, "first_rung": 5, "growth": 3.0}
-    changes |= {"halve_from": 9}
+    changes |= {"halve_from": 9, "sample_users": 0.5}
     assert preset(**changes) == RaceSearch(**changes)
     assert preset(blend=True) == replace(preset(), blend=True)

@@ -50,7 +50,8 @@ class AutoSample(keras.callbacks.Callback):
     Args:
         validation: Interactions held out of training. They choose the arm and its epoch, so
             report on others.
-        strategy: What decides which arms train. Defaults to `RaceSearch()`.
+        strategy: What decides which arms train, and on how many of the users. Defaults to
+            `RaceSearch()`.
         metric: A metric of `evaluate` with a value per user, after "val_".
         arms: Arms beside the single samplers: blends, other learning rates or penalties, a
             sampler to begin with. For example `Arm({"dns8": 0.5, "dns32": 0.5})` or
@@ -61,8 +62,6 @@ class AutoSample(keras.callbacks.Callback):
             memory.
         resume: Go on with the search in `directory`, if there is one; also with one that ended
             only because the `epochs` of its `fit` were used up.
-        sample_users: Fraction of the users to search on; the winner then trains on all of them.
-            None takes a quarter above 5,000,000 training interactions, else everyone.
         workers: How many processes train arms side by side. More than one need a script whose
             work stands under `if __name__ == "__main__":`, and custom classes that can be
             imported. The choice and the weights are the same; memory is one model per process,
@@ -89,7 +88,6 @@ class AutoSample(keras.callbacks.Callback):
         patience: int = 12,
         directory: str | os.PathLike | None = None,
         resume: bool = False,
-        sample_users: float | None = None,
         workers: int = 1,
     ):
         super().__init__()
@@ -100,7 +98,7 @@ class AutoSample(keras.callbacks.Callback):
         self.max_epochs, self.patience = max_epochs, patience
         self.directory = None if directory is None else Path(directory)
         self.resume = resume
-        self.sample_users, self.workers = sample_users, workers
+        self.workers = workers
         check_arguments(self)
         self.record: SearchRecord | None = None
         self._sampled: AutoSample | None = None

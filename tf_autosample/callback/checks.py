@@ -37,11 +37,6 @@ def check_arguments(search) -> None:
             f"max_epochs={search.max_epochs!r}, workers={search.workers!r}, "
             f"patience={search.patience!r}."
         )
-    if search.sample_users is not None and not 0 < search.sample_users <= 1:
-        raise ValueError(
-            "`sample_users` must be a fraction in (0, 1], or None. "
-            f"Received: sample_users={search.sample_users!r}."
-        )
     if search.resume and search.directory is None:
         raise ValueError("`resume` needs the `directory` of the search to go on with.")
 

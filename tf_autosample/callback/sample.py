@@ -1,6 +1,7 @@
 """A race on a sample of the users, for data on which a full race would be dear."""
 
 import copy
+import dataclasses
 import logging
 
 import numpy as np
@@ -28,7 +29,7 @@ def race_on_sample(search, model, batches):
         The finished `AutoSample` of the race, or None if all users are to take part.
     """
     interactions = batches.interactions
-    fraction = search.sample_users
+    fraction = search.strategy.sample_users
     if fraction is None:
         fraction = FRACTION if len(interactions) > LARGE else 1.0
     if fraction < 1 and model.is_bound_to_users:
@@ -36,7 +37,7 @@ def race_on_sample(search, model, batches):
         fraction = 1.0
     if fraction == 1:
         return None
-    chosen = _choose_users(search.validation, fraction, batches.arguments["seed"])
+    chosen = choose_users(search.validation, fraction, batches.arguments["seed"])
     train, validation = (one.select(chosen[one.users]) for one in (interactions, search.validation))
     log.info(
         "searching on %d of %d users, %d of %d training interactions",
@@ -46,9 +47,12 @@ def race_on_sample(search, model, batches):
         len(interactions),
     )
     sampled = copy.copy(search)  # the same search, on fewer users
-    sampled.validation, sampled.sample_users = validation, 1.0
+    sampled.validation = validation
+    sampled.strategy = dataclasses.replace(search.strategy, sample_users=1.0)
     sampled.directory = search.directory and search.directory / "sample"
-    few = training_batches(train, **batches.arguments)
+    # About as many steps in an epoch as with all users: curves keep their shape by epoch.
+    size = max(1, round(batches.arguments["batch_size"] * fraction))
+    few = training_batches(train, **batches.arguments | {"batch_size": size})
     # The `epochs` of `fit` are those of the final run; the race ends by its own rules.
     epochs = search.max_epochs * (len(model.sampler.samplers) + len(search.arms) + 2)
     model.fit(few, epochs=epochs, callbacks=[sampled], verbose=0)
@@ -56,7 +60,7 @@ def race_on_sample(search, model, batches):
     return sampled
 
 
-def _choose_users(validation: Interactions, fraction: float, seed: int) -> np.ndarray:
+def choose_users(validation: Interactions, fraction: float, seed: int) -> np.ndarray:
     """Returns bool [U]: a random fraction of the users, some of them in validation."""
     random = np.random.default_rng([seed, 1]).permutation(validation.num_users)
     chosen = np.zeros(validation.num_users, bool)

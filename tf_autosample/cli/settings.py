@@ -87,7 +87,7 @@ class Recipe:
     strategy: Annotated[str, Option(help=f"How to search: {', '.join(STRATEGIES)}.")] = "race"
     sample_users: Annotated[
         float | None,
-        Option(help="Fraction of the users to search on; else all, or a quarter of large data."),
+        Option(help="Fraction of the users to search on. A quarter for large data and for fast."),
     ] = None
 
     def __post_init__(self):

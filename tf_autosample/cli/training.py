@@ -18,6 +18,7 @@ from tf_autosample.models import NGCF, LightGCN, MatrixFactorization, RetrievalM
 from tf_autosample.optimizers import LazyAdam
 from tf_autosample.pipeline import training_batches
 from tf_autosample.report import save_curves
+from tf_autosample.search import RaceSearch
 
 GRAPH_MODELS = {"lightgcn": LightGCN, "ngcf": NGCF}
 
@@ -89,9 +90,9 @@ def train(
 def _how_to_search(settings: TrainingSettings, num_samplers: int, workers: int) -> dict:
     """With one sampler there is nothing to choose: it trains alone, with the same patience."""
     if num_samplers == 1:
-        return {"sample_users": 1.0}
-    strategy = STRATEGIES[settings.strategy]()
-    return {"strategy": strategy, "sample_users": settings.sample_users, "workers": workers}
+        return {"strategy": RaceSearch(sample_users=1.0)}
+    asked = {} if settings.sample_users is None else {"sample_users": settings.sample_users}
+    return {"strategy": STRATEGIES[settings.strategy](**asked), "workers": workers}
 
 
 def _fit(model, search: AutoSample, data: PreparedData, settings: TrainingSettings, console):

@@ -34,6 +34,7 @@ class GradientSearch(Strategy):
     rate: float = 0.05
 
     def __post_init__(self):
+        super().__post_init__()
         if self.criterion not in CRITERIA or self.epochs < 1 or not self.rate > 0:
             raise ValueError(
                 f"`criterion` must be one of {', '.join(CRITERIA)}, `epochs` >= 1 and `rate` > 0. "

@@ -38,6 +38,7 @@ class HalvingSearch(Strategy):
     factor: float = 2.0
 
     def __post_init__(self):
+        super().__post_init__()
         if self.first_rung < 1 or not self.factor > 1:
             raise ValueError(f"`first_rung` must be >= 1 and `factor` > 1. Received: {self!r}.")
 

@@ -30,8 +30,24 @@ class Decision:
             arm.is_extra = True  # a search that is resumed did not begin with it
 
 
+@dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """Decides from curves alone; a frozen dataclass, so that its settings can be recorded."""
+    """Decides from curves alone; a frozen dataclass, so that its settings can be recorded.
+
+    Args:
+        sample_users: Fraction of the users to search on; the winner then trains on all of them.
+            Defaults to all, or a quarter where there are more than 5,000,000 interactions. A
+            model that is built from the users' histories, such as `LightGCN`, needs them all.
+    """
+
+    sample_users: float | None = None
+
+    def __post_init__(self):
+        if self.sample_users is not None and not 0 < self.sample_users <= 1:
+            raise ValueError(
+                "`sample_users` must be a fraction in (0, 1], or None. "
+                f"Received: sample_users={self.sample_users!r}."
+            )
 
     def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
         """Returns the arms to begin with: the corners and the user's own, unless overridden."""
