@@ -10,7 +10,7 @@ against every search). Cost is CPU seconds against those of training every sampl
     python benchmarks/search_quality.py curves.jsonl [--by-cell] [--optuna] [--missing]
         [--samplers uniform dns:m=8 ...] [--out results.jsonl]
 
-`--by-cell` prints what the default chose in each cell; `--optuna` adds Optuna's samplers and
+`--by-cell` prints what the races chose in each cell; `--optuna` adds Optuna's samplers and
 pruners at the cost of the default race (`pip install optuna`); `--missing` prints the arms that
 `curves.py` must still measure for races with extra arms.
 """
@@ -26,6 +26,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from curves import MAX_EPOCHS, STUDY
+from recording import print_table
 from replay import Cell, Judge, read_cells
 
 from tf_autosample import ExhaustiveSearch, HalvingSearch, RaceSearch
@@ -128,30 +129,21 @@ def print_summary(rows: list[dict]) -> None:
 
 
 def print_cells(cells: list[Cell], judge: Judge, replays: Callable) -> None:
-    """Prints what exhaustive selection and the default chose in each cell."""
-    print(
-        "| data | model | seed | best mean | exhaustive | regret % | race | regret % | own % "
-        "| cost |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for cell, oracle, race in zip(cells, replays("exhaustive"), replays("race"), strict=True):
-        means = judge.means[cell.key[:2]]
-        print(
-            "|",
-            " | ".join(
-                [
-                    *map(str, cell.key),
-                    max(means, key=means.get),
-                    oracle["chosen"],
-                    f"{judge.regret(cell, oracle['chosen']):.1f}",
-                    race["chosen"],
-                    f"{judge.regret(cell, race['chosen']):.1f}",
-                    f"{judge.own(cell, race['test']):+.1f}",
-                    f"{race['cost']:.2f}",
-                ]
-            ),
-            "|",
+    """Prints what exhaustive selection, the default and the fast race chose in each cell."""
+    header = ["data", "model", "seed", "best mean", "exhaustive", "regret %", "race", "regret %"]
+    header += ["own %", "cost", "fast", "regret %", "cost"]
+    rows = []
+    for cell, *found in zip(
+        cells, *map(replays, ("exhaustive", "race", "race, fast")), strict=True
+    ):
+        oracle, race, fast = (
+            [one["chosen"], f"{judge.regret(cell, one['chosen']):.1f}"] for one in found
         )
+        race += [f"{judge.own(cell, found[1]['test']):+.1f}", f"{found[1]['cost']:.2f}"]
+        means = judge.means[cell.key[:2]]
+        best = max(means, key=means.get)
+        rows.append([*cell.key, best, *oracle, *race, *fast, f"{found[2]['cost']:.2f}"])
+    print_table(header, rows)
 
 
 def print_tests(cells: list[Cell], judge: Judge) -> None:
