@@ -1,5 +1,6 @@
 import dataclasses
 
+import pytest
 from made_histories import dns_history, made_arm, made_history
 
 from tf_autosample.report.summary import sample_sentence, search_sentences
@@ -43,6 +44,16 @@ def test_harder_arm_of_the_same_ladder_that_fell_is_said_to_have_overfitted():
     # From 0.20 to 0.15 is a quarter.
     found = search_sentences(dns_history())
     assert "Harder samplers over-fitted: dns32 peaked at epoch 3 and fell by 25% after." in found
+
+
+@pytest.mark.parametrize(("selectivity", "called"), [(32.0, "Harder samplers"), (8.0, "Some arms")])
+def test_arm_of_another_kind_that_fell_is_called_harder_if_more_selective(selectivity, called):
+    arms = (
+        made_arm("dns8", [(1, 0.3)], stopped=True, ladder=("dns", 8), selectivity=8.0),
+        made_arm("dins", [(1, 0.2), (2, 0.1)], ladder=("dins", 32), selectivity=selectivity),
+    )
+    found = sentences_of(*arms, winner="dns8", ts={"dins": -4.0})
+    assert f"{called} over-fitted: dins peaked at epoch 1 and fell by 50% after." in found
 
 
 def test_arm_of_no_ladder_that_fell_is_not_called_harder():

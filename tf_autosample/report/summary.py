@@ -130,9 +130,11 @@ def _overfitting(history: Mapping) -> str | None:
 
 
 def _is_harder(arm: Mapping, other: Mapping) -> bool:
-    """Whether both stand on one ladder of hardness, `arm` on the higher rung."""
+    """Whether `arm` stands higher on the same ladder, or else is the more selective of the two."""
     own, its = arm.get("ladder"), other.get("ladder")
-    return bool(own and its and own[0] == its[0] and own[1] > its[1])
+    if own and its and own[0] == its[0]:
+        return own[1] > its[1]
+    return arm.get("selectivity", 1.0) > other.get("selectivity", 1.0)
 
 
 def _cost(history: Mapping) -> str:
