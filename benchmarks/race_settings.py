@@ -1,7 +1,7 @@
 """How much do the settings of the race matter, and how well do chosen ones carry over?
 
 Replays races on the curves of `curves.py`. The first table changes one setting of the default at a
-time. The second sets the halving of all arms together beside that of each hardness by itself. The
+time. The second sets the halving of all arms together beside that of each family by itself. The
 third leaves a data set out, takes from a grid the settings with the least regret on the others, at
 a cost of at most `--cost` there, and plays them on the data set that was left out: what settings
 that were chosen on one's data are worth on data that nobody has looked at.
@@ -70,11 +70,11 @@ def around_the_default(cells: list[Cell], judge: Judge) -> list[list]:
 
 
 def halved_together(cells: list[Cell], judge: Judge) -> list[list]:
-    """One row per epoch of halving: within each hardness, and over all arms as if of one."""
+    """One row per epoch of halving: within each family, and over all arms as if they were one."""
     together = copy.deepcopy(cells)
     for cell in together:
         for one in cell.all.values():
-            one.arm.selectivity = 1.0
+            one.arm.selectivity, one.arm.is_synthetic = 1.0, False
     rows = []
     for epoch in AROUND["halve_from"][:-1]:
         race = RaceSearch(halve_from=epoch)

@@ -98,7 +98,7 @@ def rising(name, last, **state):
     return arm(name, [last - 0.45] * 3 + [last - 0.35] * 3 + [last] * 6, **state)
 
 
-def test_better_half_of_each_hardness_goes_on_with_the_reason():
+def test_better_half_of_each_family_goes_on_with_the_reason():
     # ln(80 / 12) / ln 2 = 2.737: every forecast is 0.4 * 2.737 * 0.35 = 0.3832 above the best.
     hard = [rising(f"h{last}", last / 100, **HARD) for last in (50, 49, 48, 47)]
     mild = [rising(f"m{last}", last / 100, **MILD) for last in (40, 39, 38)]
@@ -131,11 +131,21 @@ def test_leader_is_in_the_better_half_whatever_its_forecast():
     assert HALVED.decide(arms, 50).train == ("leader", "a")
 
 
-@pytest.mark.parametrize("alone", [1.0, 8.0, 32.0])
-def test_lone_arm_of_its_hardness_goes_on(alone):
-    others = [rising(f"other {one}", 0.5, selectivity=one) for one in (1.9, 15.9, 16.0)]
-    others.pop((1.0, 8.0, 32.0).index(alone))
-    assert HALVED.decide([*others, rising("alone", 0.4, selectivity=alone)], 50).drops == {}
+FAMILIES = [(1.9, False), (15.9, False), (16.0, False), (15.9, True), (16.0, True)]
+
+
+@pytest.mark.parametrize("place", range(len(FAMILIES)))
+def test_lone_arm_of_its_family_goes_on(place):
+    arms = [
+        rising(f"{one} {synthetic}", 0.5, selectivity=one, is_synthetic=synthetic)
+        for one, synthetic in FAMILIES
+    ]
+    arms[place].curve = rising("", 0.4).curve
+    assert HALVED.decide(arms, 50).drops == {}
+    # And it is told apart: beside another of its family it is dropped.
+    selectivity, synthetic = FAMILIES[place]
+    arms.append(rising("like it", 0.45, selectivity=selectivity, is_synthetic=synthetic))
+    assert list(HALVED.decide(arms, 50).drops) == [arms[place].name]
 
 
 def test_arms_dropped_before_count_among_the_worse_half():

@@ -16,7 +16,7 @@ def test_measured_epochs_are_dense_at_first_and_end_at_max_epochs():
 class Sampler:
     def __init__(self, name, cost, is_single=True, ladder=None):
         self.name, self.cost, self.is_single, self.ladder = name, cost, is_single, ladder
-        self.selectivity = 2.0 * cost
+        self.selectivity, self.returns = 2.0 * cost, "vector" if name == "dns8" else "item"
 
 
 SAMPLERS = [
@@ -50,6 +50,7 @@ def test_arms_are_the_corners_and_then_ones_own():
     assert [one.can_blend for one in arms] == [True, True, True, False, True, True]
     # 0.75 * 2 + 0.25 * 64 = 17.5
     assert [one.selectivity for one in arms] == [64, 2, 16, 2, 17.5, 16]
+    assert [one.is_synthetic for one in arms] == [False, False, True, False, True, True]
     assert arms[4] is not own[0]
 
 
@@ -124,7 +125,7 @@ def test_arm_that_is_there_already_is_refused(own):
 def test_untrained_copy_keeps_the_settings_and_forgets_the_rest():
     settings = {"learning_rate": 0.1, "l2": 0.2, "before": {"b": 1.0}, "before_epochs": 3}
     settings |= {"name": "one", "learns": "loss", "rate": 0.3, "ladder": ("kind", 8.0), "cost": 9}
-    settings |= {"selectivity": 3.0, "can_blend": False, "is_extra": True}
+    settings |= {"selectivity": 3.0, "is_synthetic": True, "can_blend": False, "is_extra": True}
     trained = {"curve": [(1, 0.5)], "learned": [(1, {"a": 1.0})], "epochs": 1, "examples": 9}
     trained |= {"seconds": 2.0, "stopped": True, "dropped": "why", "state": "s", "best_state": "b"}
     full = Arm({"a": 1.0}, **settings, **trained)

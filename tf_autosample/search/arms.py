@@ -8,7 +8,7 @@ import numpy as np
 
 # Two arms are said to tie when the paired t of their metrics is smaller.
 TIE_T = 2.0
-# Classes of arms whose curves are alike, each with the selectivity below which it ends.
+# Grades of hardness, each with the selectivity below which it ends.
 HARDNESS = {"easy": 2.0, "mild": 16.0, "hard": math.inf}
 # What an arm has gone through, beside what it was made with.
 FARED = {"curve", "learned", "epochs", "examples", "seconds", "stopped", "dropped"}
@@ -31,6 +31,7 @@ class Arm:
         ladder: (kind, level) of an arm whose hardness is one of several levels, or None.
         cost: Item look-ups per positive.
         selectivity: Candidates that compete to be one negative, the mean over the weights.
+        is_synthetic: Whether its negatives are vectors between items.
         can_blend: Whether its samplers give one negative each, as all parts of a blend must.
         curve: (epoch, metric) pairs, epochs counted from 1.
         learned: (epoch, weights) pairs of an arm that learns.
@@ -55,6 +56,7 @@ class Arm:
     ladder: tuple[str, float] | None = None
     cost: int = 1
     selectivity: float = 1.0
+    is_synthetic: bool = False
     can_blend: bool = True
     curve: list[tuple[int, float]] = field(default_factory=list)
     learned: list[tuple[int, dict[str, float]]] = field(default_factory=list)
@@ -92,9 +94,14 @@ class Arm:
         return self.name in self.weights
 
     @property
-    def hardness(self) -> str:
-        """Scores do not count ("easy"), choose among a few candidates ("mild") or many ("hard")."""
-        return next(name for name, below in HARDNESS.items() if self.selectivity < below)
+    def family(self) -> str:
+        """The arms whose curves are alike, such as "mild" or "hard synthetic".
+
+        Scores do not count ("easy"), choose among a few candidates ("mild") or many ("hard"). The
+        harder, the sooner an arm rises and over-fits; a synthetic negative makes both later.
+        """
+        hardness = next(name for name, below in HARDNESS.items() if self.selectivity < below)
+        return f"{hardness} synthetic" if self.is_synthetic else hardness
 
     @property
     def best(self) -> float:
@@ -134,6 +141,7 @@ class Arm:
         }
         blend = self._extra(weights, self.before, self.before_epochs, self.cost + other.cost)
         blend.selectivity = (self.selectivity + other.selectivity) / 2
+        blend.is_synthetic = True
         return blend
 
     def begun_with(self, other: "Arm", epochs: int) -> "Arm":
@@ -143,6 +151,7 @@ class Arm:
     def _extra(self, weights, before, before_epochs, cost) -> "Arm":
         arm = Arm(weights, self.learning_rate, self.l2, before, before_epochs)
         arm.cost, arm.selectivity = cost, self.selectivity
+        arm.is_synthetic = self.is_synthetic
         return arm
 
     def _describe(self) -> str:
@@ -204,10 +213,11 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
 
 
 def newcomer(arm: Arm, samplers: Sequence) -> Arm:
-    """Returns an untrained copy that knows its samplers' costs, selectivity and if they blend."""
+    """Returns an untrained copy that knows what follows from its samplers."""
     copy, used = arm.untrained(), [one for one in samplers if one.name in arm.weights]
     copy.cost = sum(one.cost for one in used)
     copy.selectivity = sum(arm.weights[one.name] * one.selectivity for one in used)
+    copy.is_synthetic = len(used) > 1 or used[0].returns == "vector"
     copy.can_blend = all(one.is_single for one in used)
     return copy
 

@@ -27,10 +27,10 @@ class RaceSearch(Strategy):
     which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
     leader's best are dropped, and the rung grows by `growth`. An arm that is still speeding up is
     spared, and so are all while the leader is. From epoch `halve_from` on the better half of the
-    arms of each hardness goes on, by forecast: harder samplers rise and over-fit sooner, so that
-    early in the race an arm is best compared with its like. One arm left trains to its own end.
-    Arms share initial weights, batches and candidates, so the curves differ by the sampler alone;
-    the winner's own weights are the final model.
+    arms of each `Arm.family` goes on, by forecast: harder samplers rise and over-fit sooner, so
+    that early in the race an arm is best compared with its like. One arm left trains to its own
+    end. Arms share initial weights, batches and candidates, so the curves differ by the sampler
+    alone; the winner's own weights are the final model.
 
     Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
     from the middle: a neighbour of the ladder's best is run only while that best stands at the
@@ -42,8 +42,8 @@ class RaceSearch(Strategy):
             slowly (few steps per epoch, a deep graph) wants a larger one.
         first_rung: Epochs before the first drop, if the leader's slow start is over by then.
         growth: Ratio of successive rungs.
-        halve_from: The epoch from which half of the arms of each `Arm.hardness` go on, rounded
-            up. It waits for the first rung from there on.
+        halve_from: The epoch from which half of the arms of each family go on, rounded up. It
+            waits for the first rung from there on.
         blend: Whether an even blend of the two best arms enters at the end of the race.
         rewind: Whether the winner's weights, begun with the arm that led early, enter at the end
             of the race. Extra arms win only by a better validation metric.
@@ -115,19 +115,19 @@ class RaceSearch(Strategy):
             ((self._forecast(arm, rung), arm) for arm in alive if arm is not leader),
             key=lambda found: (-found[0], -found[1].best),
         )
-        entered = Counter(arm.hardness for arm in arms if arm.epochs)
-        places = {hardness: (count + 1) // 2 for hardness, count in entered.items()}
-        places[leader.hardness] -= 1
+        entered = Counter(arm.family for arm in arms if arm.epochs)
+        places = {family: (count + 1) // 2 for family, count in entered.items()}
+        places[leader.family] -= 1
         drops = {}
         for forecast, arm in others:
-            places[arm.hardness] -= 1
+            places[arm.family] -= 1
             if arm.stopped:
                 continue
             found = f"at epoch {arm.epochs} its best is {arm.best:.4f} and its forecast"
             if forecast < bar:
                 drops[arm.name] = f"{found} {forecast:.4f}, behind {leader.name} with {bar:.4f}"
-            elif rung >= self.halve_from and places[arm.hardness] < 0:
-                where = f"not in the better half of the {arm.hardness} samplers"
+            elif rung >= self.halve_from and places[arm.family] < 0:
+                where = f"not in the better half of the {arm.family} samplers"
                 drops[arm.name] = f"{found} {forecast:.4f}, {where}"
         return drops
 
