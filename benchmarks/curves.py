@@ -40,21 +40,12 @@ from tf_autosample import (
 )
 from tf_autosample.callback.sample import choose_users
 from tf_autosample.cli.data import PreparedData
-from tf_autosample.cli.samplers import parse_samplers
+from tf_autosample.cli.samplers import AUTO, parse_samplers
 from tf_autosample.evaluation import DivergedError
 from tf_autosample.models import LightGCN
 from tf_autosample.search import measured_epochs
 
-STUDY = (
-    "uniform",
-    "popularity",
-    "dns:m=8",
-    "dns:m=32",
-    "dns-mn",
-    "ahns",
-    "mixgcf",
-    "dins",
-)
+STUDY = tuple(AUTO.split(","))
 METRICS = ("ndcg@20", "recall@20")
 MAX_EPOCHS, PATIENCE, BATCH_SIZE = 200, 12, 2048
 

@@ -1,10 +1,10 @@
 """Do extra arms beat the best sampler? Blends, leaders' weights, rates, penalties, more samplers.
 
-Per cell (data set, model, seed) the reference is the sampler that validation prefers among those of
-the study, all trained from scratch with the same settings. Each recorded extra arm is held against
-it with the same seed: what it gains on validation, which alone could accept it, and on test. The
-summary by kind gives the mean gain on test of the arms themselves and of a search that takes an
-arm where validation prefers it, with standard errors over the arms.
+Per cell (data set, model, seed) the reference is the sampler that validation prefers among the
+eight that the default set began with, all trained from scratch with the same settings. Each recorded
+extra arm is held against it with the same seed: what it gains on validation, which alone could
+accept it, and on test. The summary by kind gives the mean gain on test of the arms themselves and
+of a search that takes an arm where validation prefers it, with standard errors over the arms.
 
     python benchmarks/curves.py --data toy.npz --seeds 1 2 --arms "dins+mixgcf" "dins l2=0.06" ...
     python benchmarks/extra_arms.py curves.jsonl
@@ -18,13 +18,13 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from curves import STUDY, ArmSettings
+from curves import ArmSettings
 from recording import print_table
-from replay import Cell, Recorded, read_cells
+from replay import FORMER, Cell, Recorded, read_cells
 
 
 def kind_of(text: str) -> str:
-    """What an arm changes, as `curves.py` was told; "" for a sampler of the study."""
+    """What an arm changes, as `curves.py` was told; "" for one of the eight."""
     arm = ArmSettings.parse(text)
     if "," in arm.samplers:
         return "blend"
@@ -34,11 +34,7 @@ def kind_of(text: str) -> str:
         return f"learning rate {arm.learning_rate:g}"
     if arm.l2 is not None:
         return f"L2 {arm.l2:g}"
-    if text in STUDY:
-        return ""
-    name = text.partition(":")[0]
-    is_level = name in {one.partition(":")[0] for one in STUDY}
-    return "another level of hardness" if is_level else f"sampler {name}"
+    return "" if text in FORMER else text
 
 
 def best_valid(one: Recorded) -> float:
@@ -74,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("curves", type=Path)
     arguments = parser.parse_args()
-    rows = [row for cell in read_cells(arguments.curves, list(STUDY)) for row in gains(cell)]
+    rows = [row for cell in read_cells(arguments.curves, list(FORMER)) for row in gains(cell)]
     by_kind = defaultdict(list)
     for row in rows:
         by_kind[row["kind"]].append(row)

@@ -12,9 +12,8 @@ import json
 from pathlib import Path
 
 import keras
-from curves import STUDY
 from quality import read
-from replay import Judge, read_cells
+from replay import FORMER, Judge, read_cells
 
 from tf_autosample import (
     AutoSample,
@@ -30,7 +29,7 @@ from tf_autosample.search.gradient import CRITERIA
 
 def learn(data, criterion: str, seed: int, epochs: int) -> dict[str, float]:
     """Returns the learned weight of each sampler."""
-    mixture = SamplerMixture(parse_samplers(",".join(STUDY)))
+    mixture = SamplerMixture(parse_samplers(",".join(FORMER)))
     model = MatrixFactorization(
         data.train.num_users, data.train.num_items, mixture, dim=64, seed=seed
     )
@@ -81,7 +80,7 @@ def main() -> None:
                     file.write(json.dumps(row) + "\n")
                 rows.append(row)
                 keras.backend.clear_session()
-    print_table(rows, Judge(read_cells(arguments.curves, list(STUDY))))
+    print_table(rows, Judge(read_cells(arguments.curves, list(FORMER))))
 
 
 if __name__ == "__main__":

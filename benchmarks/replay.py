@@ -13,6 +13,8 @@ from tf_autosample.cli.samplers import parse_samplers
 from tf_autosample.search import Arm, choose, newcomer
 
 METRIC = "ndcg@20"
+# The samplers that the default set began with, before MixGCF with 8 candidates took DNS32's place.
+FORMER = ("uniform", "popularity", "dns:m=8", "dns:m=32", "dns-mn", "ahns", "mixgcf", "dins")
 # The fraction of the users in recorded searches on some of them.
 SAMPLE = 0.25
 

@@ -202,7 +202,7 @@ def test_samplers_are_written_with_their_settings():
 def test_auto_stands_for_eight_samplers():
     names = [one.name for one in parse_samplers("auto")]
     assert names == [
-        *("uniform", "popularity", "dns8", "dns32", "dns5of32", "ahns32", "mixgcf32", "dins32")
+        *("uniform", "popularity", "dns8", "dns5of32", "ahns32", "mixgcf8", "mixgcf32", "dins32")
     ]
 
 
