@@ -1,10 +1,10 @@
 """Do extra arms beat the best sampler? Blends, leaders' weights, rates, penalties, more samplers.
 
 Per cell (data set, model, seed) the reference is the sampler that validation prefers among the
-eight that the default set began with, all trained from scratch with the same settings. Each recorded
-extra arm is held against it with the same seed: what it gains on validation, which alone could
-accept it, and on test. The summary by kind gives the mean gain on test of the arms themselves and
-of a search that takes an arm where validation prefers it, with standard errors over the arms.
+eight that the default set began with, all trained from scratch with the same settings. Each
+recorded extra arm is held against it with the same seed: what it gains on validation, which alone
+could accept it, and on test. The summary by kind gives the mean gain on test of the arms themselves
+and of a search that takes an arm where validation prefers it, with standard errors over the arms.
 
     python benchmarks/curves.py --data toy.npz --seeds 1 2 --arms "dins+mixgcf" "dins l2=0.06" ...
     python benchmarks/extra_arms.py curves.jsonl
