@@ -36,7 +36,7 @@ GRID = {
     "optimism": (0.3, 0.4, 0.5, 0.6),
     "horizon": (80, 100, 120),
     "growth": (1.2, 1.25, 1.3, 1.4),
-    "halve_from": (10, 16, 20, 25, MAX_EPOCHS),
+    "halve_from": (10, 12, 16, 20, MAX_EPOCHS),
 }
 
 

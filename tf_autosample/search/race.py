@@ -52,8 +52,8 @@ class RaceSearch(Strategy):
     optimism: float = 0.5
     horizon: int = 100
     first_rung: int = 4
-    growth: float = 1.25
-    halve_from: int = 20
+    growth: float = 1.3
+    halve_from: int = 16
     blend: bool = False
     rewind: bool = False
 
