@@ -65,8 +65,7 @@ class RetrievalGraph(tf.Module):
 
     def recommend(self, user_id, exclude_ids, k):
         """Recommend k items without those of `exclude_ids`, padded or unknown ones ignored."""
-        _check_rows("exclude_ids", exclude_ids, user_id)
-        excluded = self.items.positions(exclude_ids)
+        excluded = self.items.positions(_checked_rows("exclude_ids", exclude_ids, user_id))
         return self._recommend_to(self.users.positions(user_id), self._checked(k), excluded)
 
     def recommend_from_items(self, item_ids):
@@ -95,8 +94,8 @@ class RetrievalGraph(tf.Module):
 
     def score(self, user_id, item_ids):
         """Score given items; by popularity for an unknown user, `PADDING_SCORE` if unknown."""
-        _check_rows("item_ids", item_ids, user_id)
-        users, items = self.users.positions(user_id), self.items.positions(item_ids)
+        users = self.users.positions(user_id)
+        items = self.items.positions(_checked_rows("item_ids", item_ids, user_id))
         known_user, known_item = users >= 0, items >= 0
         # [B, d] x [B, N, d] -> [B, N]
         scores = tf.einsum("bd,bnd->bn", self._user_emb(users), self._item_emb(items))
@@ -185,7 +184,9 @@ def _pairs(positions):
     return tf.repeat(tf.range(rows), columns), tf.reshape(positions, [-1])
 
 
-def _check_rows(name, ids, user_id):
-    tf.debugging.assert_equal(
-        tf.shape(ids)[0], tf.shape(user_id)[0], f"`{name}` must have one row per `user_id`."
-    )
+def _checked_rows(name, ids, user_id):
+    """Returns `ids` once they have been counted: without the dependency other errors come first."""
+    message = f"`{name}` must have one row per `user_id`."
+    rows = tf.shape(ids)[0], tf.shape(user_id)[0]
+    with tf.control_dependencies([tf.debugging.assert_equal(*rows, message)]):
+        return tf.identity(ids)
