@@ -1,10 +1,11 @@
 """How much do the settings of the race matter, and how well do chosen ones carry over?
 
 Replays races on the curves of `curves.py`. The first table changes one setting of the default at a
-time. The second sets the halving of all arms together beside that of each family by itself. The
-third leaves a data set out, takes from a grid the settings with the least regret on the others, at
-a cost of at most `--cost` there, and plays them on the data set that was left out: what settings
-that were chosen on one's data are worth on data that nobody has looked at.
+time. The second sets the halving of each family beside that of each hardness, mixed negatives among
+the others, and that of all arms together. The third leaves a data set out, takes from a grid the
+settings with the least regret on the others, at a cost of at most `--cost` there, and plays them on
+the data set that was left out: what settings that were chosen on one's data are worth on data that
+nobody has looked at.
 
     python benchmarks/race_settings.py curves.jsonl [--cost 0.38]
 """
@@ -69,26 +70,25 @@ def around_the_default(cells: list[Cell], judge: Judge) -> list[list]:
     return rows
 
 
-def halved_together(cells: list[Cell], judge: Judge) -> list[list]:
-    """One row per epoch of halving: within each family, and over all arms as if they were one."""
-    together = copy.deepcopy(cells)
-    for cell in together:
+def with_families(cells: list[Cell], **changes) -> list[Cell]:
+    """Copies of the cells in which the arms are of other families."""
+    cells = copy.deepcopy(cells)
+    for cell in cells:
         for one in cell.all.values():
-            one.arm.selectivity, one.arm.is_synthetic = 1.0, False
+            vars(one.arm).update(changes)
+    return cells
+
+
+def by_family(cells: list[Cell], judge: Judge) -> list[list]:
+    """One row per epoch of halving: by family, by hardness alone, over all arms as if alike."""
+    by_hardness = with_families(cells, is_synthetic=False)
+    alike = with_families(by_hardness, selectivity=1.0)
     rows = []
     for epoch in AROUND["halve_from"][:-1]:
-        race = RaceSearch(halve_from=epoch)
-        found = [means(regrets_and_costs(race, each, judge)) for each in (cells, together)]
-        rows.append(
-            [
-                epoch,
-                *(
-                    f"{value:.{digits}f}"
-                    for pair in found
-                    for value, digits in zip(pair, (2, 3), strict=True)
-                ),
-            ]
-        )
+        rows.append([epoch])
+        for each in (cells, by_hardness, alike):
+            regret, cost = means(regrets_and_costs(RaceSearch(halve_from=epoch), each, judge))
+            rows[-1].append(f"{regret:.2f} at {cost:.3f}")
     return rows
 
 
@@ -126,8 +126,8 @@ def main() -> None:
     cells = read_cells(arguments.curves, list(STUDY))
     judge = Judge(cells)
     print_table(["setting", "value", "regret %", "cost"], around_the_default(cells, judge))
-    header = ["halve_from", "regret %", "cost", "regret %, all together", "cost, all together"]
-    print_table(header, halved_together(cells, judge))
+    header = ["halve_from", "regret % at cost, by family", "by hardness alone", "all together"]
+    print_table(header, by_family(cells, judge))
     print_table(
         ["left out", "cells", "settings chosen on the others", "regret %", "cost"],
         carried_over(cells, judge, arguments.cost),
