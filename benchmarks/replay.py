@@ -97,12 +97,11 @@ class Cell:
             decision = strategy.decide(arms, MAX_EPOCHS)
             for arm in arms:
                 arm.dropped = decision.drops.get(arm.name, arm.dropped)
-            entered = [arm.untrained() for arm in decision.enter]
-            arms += entered
-            for arm in entered:
+            for arm in map(Arm.untrained, decision.enter):
                 if arm.name not in self.all:
                     missing.append(arm)
                     arm.dropped, arm.stopped = "not recorded", True
+                arms.append(arm)
             if not decision.train:
                 break
             for arm in arms:

@@ -89,3 +89,13 @@ def test_search_interrupted_after_every_epoch_ends_the_same(kind, tmp_path, monk
         epochs += sum(arm["epochs"] for arm in whole[0]["subsample"]["arms"])
     assert attempt == epochs
     assert outcome(model, search) == whole
+
+
+def test_arms_that_enter_know_what_follows_from_their_samplers():
+    model, search = model_of(1), search_of("extra arms")
+    run(model, search)
+    found = [
+        (arm.cost, arm.selectivity, arm.is_synthetic) for arm in search.record.arms if arm.is_extra
+    ]
+    # Half uniform and half the best of 8: 1 + 8 look-ups, (1 + 8) / 2 candidates; then uniform.
+    assert found == [(9, 4.5, True), (1, 1.0, False)]

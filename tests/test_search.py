@@ -126,8 +126,7 @@ def test_better_half_is_told_by_the_forecast():
 
 def test_leader_is_in_the_better_half_whatever_its_forecast():
     # All forecasts are above the leader's, which has not moved.
-    arms = [arm("leader", [0.5] * 12), rising("a", 0.45), rising("b", 0.45)]
-    arms += [rising("c", 0.45)]
+    arms = [arm("leader", [0.5] * 12), *(rising(name, 0.45) for name in "abc")]
     assert HALVED.decide(arms, 50).train == ("leader", "a")
 
 
@@ -160,6 +159,15 @@ def test_stopped_arm_takes_a_place_in_the_better_half_and_is_not_dropped():
     arms = [rising("leader", 0.5), stopped, rising("last", 0.45)]
     assert set(HALVED.decide(arms, 50).drops) == {"last"}
     assert HALVED.decide([arms[0], arms[2], rising("worse", 0.44)], 50).train == ("leader", "last")
+
+
+def test_challenger_of_the_winner_is_not_halved_with_its_family():
+    stopped = rising("winner", 0.5, stopped=True)
+    assert HALVED.decide([stopped, rising("challenger", 0.45, is_extra=True)], 50).drops == {}
+    assert set(HALVED.decide([stopped, rising("other", 0.45)], 50).drops) == {"other"}
+    # Nor does it take a place: half of three go on.
+    arms = [stopped, rising("a", 0.49), rising("b", 0.45), rising("extra", 0.495, is_extra=True)]
+    assert set(HALVED.decide(arms, 50).drops) == {"b"}
 
 
 @pytest.mark.parametrize(("gain", "kept"), [(0.0799, False), (0.0801, True)])

@@ -22,10 +22,10 @@ def entered(decisions):
 
 def test_blend_of_the_two_best_enters_once_the_others_have_ended_and_wins_if_better():
     curves = RIVALS | {"c": logarithmic(0.5), BLEND: logarithmic(1.1)}
-    names = [Arm({name: 1.0}, cost=8) for name in "abc"]
+    names = [Arm({name: 1.0}) for name in "abc"]
     arms, decisions = play(curves, replace(RACE, blend=True), max_epochs=60, arms=names)
     assert entered(decisions) == [BLEND]
-    assert (arms[3].weights, arms[3].cost, arms[3].is_extra) == ({"a": 0.5, "b": 0.5}, 16, True)
+    assert (arms[3].weights, arms[3].is_extra) == ({"a": 0.5, "b": 0.5}, True)
     assert turns(decisions)[4:6] == [(("a",), 60), ((BLEND,), 6)]
     assert cost(arms) == {"a": 60, "b": 21, "c": 6, BLEND: 60}
     assert winner(arms) == BLEND
@@ -78,12 +78,13 @@ def test_blend_is_never_of_two_arms_with_equal_weights():
 @pytest.mark.parametrize(("offset", "wins"), [(-0.5, True), (-0.7, False), (-0.6, False)])
 def test_rewound_winner_begins_with_the_arm_that_led_at_epoch_14(offset, wins):
     curves = CROSSING | {REWIND: logarithmic(1.2, offset)}
-    arms = [Arm({"early": 1.0}, cost=3), Arm({"late": 1.0}, cost=5)]
-    arms, decisions = play(curves, replace(RACE, rewind=True), max_epochs=100, arms=arms)
+    arms, decisions = play(
+        curves, replace(RACE, rewind=True), max_epochs=100, arms=singles("early", "late")
+    )
     assert entered(decisions) == [REWIND]
     extra = arms[2]
     assert (extra.weights, extra.before, extra.before_epochs) == ({"late": 1}, {"early": 1}, 14)
-    assert (extra.cost, extra.is_extra) == (5, True)
+    assert extra.is_extra
     assert extra.epochs == 100
     assert winner(arms) == (REWIND if wins else "late")
 

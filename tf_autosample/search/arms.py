@@ -139,20 +139,11 @@ class Arm:
         weights = {
             name: (self.weights.get(name, 0) + other.weights.get(name, 0)) / 2 for name in names
         }
-        blend = self._extra(weights, self.before, self.before_epochs, self.cost + other.cost)
-        blend.selectivity = (self.selectivity + other.selectivity) / 2
-        blend.is_synthetic = True
-        return blend
+        return Arm(weights, self.learning_rate, self.l2, self.before, self.before_epochs)
 
     def begun_with(self, other: "Arm", epochs: int) -> "Arm":
         """Returns a new arm that trains with another's weights first."""
-        return self._extra(self.weights, other.weights, epochs, self.cost)
-
-    def _extra(self, weights, before, before_epochs, cost) -> "Arm":
-        arm = Arm(weights, self.learning_rate, self.l2, before, before_epochs)
-        arm.cost, arm.selectivity = cost, self.selectivity
-        arm.is_synthetic = self.is_synthetic
-        return arm
+        return Arm(self.weights, self.learning_rate, self.l2, other.weights, epochs)
 
     def _describe(self) -> str:
         parts = [_name(self.weights)]
@@ -213,7 +204,7 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
 
 
 def newcomer(arm: Arm, samplers: Sequence) -> Arm:
-    """Returns an untrained copy that knows what follows from its samplers."""
+    """Returns an untrained copy that knows what follows from its samplers, such as its cost."""
     copy, used = arm.untrained(), [one for one in samplers if one.name in arm.weights]
     copy.cost = sum(one.cost for one in used)
     copy.selectivity = sum(arm.weights[one.name] * one.selectivity for one in used)

@@ -115,18 +115,16 @@ class RaceSearch(Strategy):
             ((self._forecast(arm, rung), arm) for arm in alive if arm is not leader),
             key=lambda found: (-found[0], -found[1].best),
         )
-        entered = Counter(arm.family for arm in arms if arm.epochs)
-        places = {family: (count + 1) // 2 for family, count in entered.items()}
-        places[leader.family] -= 1
+        ranked = [leader, *(arm for _, arm in others)]
+        halved = _worse_halves(arms, ranked) if rung >= self.halve_from else set()
         drops = {}
         for forecast, arm in others:
-            places[arm.family] -= 1
             if arm.stopped:
                 continue
             found = f"at epoch {arm.epochs} its best is {arm.best:.4f} and its forecast"
             if forecast < bar:
                 drops[arm.name] = f"{found} {forecast:.4f}, behind {leader.name} with {bar:.4f}"
-            elif rung >= self.halve_from and places[arm.family] < 0:
+            elif arm.name in halved:
                 where = f"not in the better half of the {arm.family} samplers"
                 drops[arm.name] = f"{found} {forecast:.4f}, {where}"
         return drops
@@ -134,9 +132,10 @@ class RaceSearch(Strategy):
     def _forecast(self, arm: Arm, rung: int) -> float:
         if self._is_starting(arm, rung):
             return math.inf
-        gain = arm.best_until(rung) - arm.best_until(rung / 2)
+        best = arm.best_until(rung)
+        gain = best - arm.best_until(rung / 2)
         ahead = max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD)
-        return arm.best + ahead * gain / math.log(2)
+        return best + ahead * gain / math.log(2)
 
     def _is_starting(self, arm: Arm, rung: int) -> bool:
         """Whether the arm still speeds up, or has too few values to tell."""
@@ -173,3 +172,16 @@ class RaceSearch(Strategy):
         while rung <= epochs:
             rung = max(rung + 1, round(rung * self.growth))
         return rung
+
+
+def _worse_halves(arms: Sequence[Arm], ranked: Sequence[Arm]) -> set[str]:
+    """Names of the `ranked` arms beyond half of those of their family that have run.
+
+    Extra arms are not among them: they challenge the winner, whatever its family.
+    """
+    run = Counter(arm.family for arm in arms if arm.epochs and not arm.is_extra)
+    names = set()
+    for family, count in run.items():
+        members = [arm.name for arm in ranked if arm.family == family and not arm.is_extra]
+        names |= set(members[(count + 1) // 2 :])
+    return names
