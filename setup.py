@@ -20,7 +20,6 @@ setup(
     license_expression="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11",
-    # export and serving are symbolic links to folders, which find_packages and the wheel follow.
     packages=find_packages(include=["tf_autosample", "tf_autosample.*"]),
     package_data={"": ["*"]},  # all that stands in a package: py.typed, protocol files, templates
     install_requires=[
@@ -28,6 +27,7 @@ setup(
         "httpx",
         "jinja2",
         "keras>=3.14,<4",
+        "lazy-loader",
         "matplotlib",
         "numpy>=2",
         "plotext>=5.3,<6",

@@ -5,17 +5,16 @@ seven samplers at M 32 whose weights learn, and of the same mixture after the ch
 fixed on DNS), in turns within one process on batches drawn before, and prints the median step of
 each and its ratio to DNS. Takes a minute.
 
-    python benchmarks/blend.py [--batch-size 2048] [--rounds 9] [--out FILE]
+    python -m benchmarks.blend [--batch-size 2048] [--rounds 9] [--out FILE]
 """
 
 import argparse
 import statistics
 from pathlib import Path
 
-from pairs import zipf_interactions
-from recording import print_table, write_rows
-from samplers import DIM, Contestant
-
+from benchmarks.pairs import zipf_interactions
+from benchmarks.recording import print_table, write_rows
+from benchmarks.samplers import DIM, Contestant
 from tf_autosample import SamplerMixture
 from tf_autosample.samplers import (
     AdaptiveHardnessSampler,

@@ -9,7 +9,7 @@ candidates and no more: rows at random places of a table, which fits the caches 
 Memory: how much a process grows by building and training the larger model, against the bytes of
 its tables and optimizer slots. Takes four minutes.
 
-    python benchmarks/catalogue_scaling.py [--small 10000] [--large 1000000] [--rounds 7]
+    python -m benchmarks.catalogue_scaling [--small 10000] [--large 1000000] [--rounds 7]
         [--out FILE]
 """
 
@@ -25,8 +25,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from recording import memory, print_table, write_rows
 
+from benchmarks.recording import memory, print_table, write_rows
 from tf_autosample import (
     DynamicSampler,
     Interactions,

@@ -21,7 +21,7 @@ all was imported (`process`). The slope is that of the line fitted to the logari
 that between the two largest sizes; `next` is what the last slope predicts for ten times the
 largest.
 
-    python benchmarks/data_scaling.py [--interactions 100000 1000000 10000000] [--rounds 1]
+    python -m benchmarks.data_scaling [--interactions 100000 1000000 10000000] [--rounds 1]
         [--out FILE.jsonl] [--plot FILE.png]
 
 About 3 minutes on 2 quiet cores, nearly all of it for the 10^7.
@@ -41,9 +41,9 @@ os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from pairs import zipf_pairs
-from recording import memory, print_table, write_rows
 
+from benchmarks.pairs import zipf_pairs
+from benchmarks.recording import memory, print_table, write_rows
 from tf_autosample import (
     DynamicSampler,
     Interactions,

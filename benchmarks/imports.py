@@ -13,7 +13,7 @@ A first round that is left out compiles the sources and warms the disk's cache.
 Columns: seconds as named; `process` from the start of the process to its end; the peak of the
 resident memory; whether TensorFlow was imported, as `sys.modules` says.
 
-    python benchmarks/imports.py [--rounds 5] [--out FILE.jsonl]
+    python -m benchmarks.imports [--rounds 5] [--out FILE.jsonl]
 
 About 3 minutes on 2 quiet cores.
 """
@@ -31,7 +31,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from recording import print_table, write_rows
+from benchmarks.recording import print_table, write_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 IMPORTS = {

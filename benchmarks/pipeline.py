@@ -13,7 +13,7 @@ train_item, test_user, test_item:
   in turns, CPU milliseconds per step, and NDCG@20 on MovieLens-100K after equal epochs, mean and
   standard deviation over seeds.
 
-    python benchmarks/pipeline.py [--tables drawing waiting placement] [--data FILE.npz]
+    python -m benchmarks.pipeline [--tables drawing waiting placement] [--data FILE.npz]
         [--rounds 5] [--seeds 1 2 3] [--epochs 40] [--out FILE.jsonl]
 
 About 5 minutes on 2 quiet cores.
@@ -32,11 +32,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from data_scaling import users_and_items
-from pairs import zipf_interactions
-from quality import read
-from recording import mean_and_spread, print_table, write_rows
 
+from benchmarks.data_scaling import users_and_items
+from benchmarks.pairs import zipf_interactions
+from benchmarks.recording import mean_and_spread, print_table, write_rows
+from research.quality import read
 from tf_autosample import (
     DynamicSampler,
     Interactions,

@@ -6,7 +6,7 @@ backward, the median milliseconds and the median milliseconds of processor time,
 ratio to the way that the library takes, and how many cores were at work (the most of all rounds).
 Other programs stretch the time, not the processor time, and hide the second core.
 
-    python benchmarks/propagation.py [--data train.npz] [--layers 3] [--rounds 7] [--json]
+    python -m benchmarks.propagation [--data train.npz] [--layers 3] [--rounds 7] [--json]
 
 `--data` is an .npz with int arrays `train_user` and `train_item`; without it, three synthetic
 graphs: the sizes of MovieLens-100K, MovieLens-1M and Gowalla.

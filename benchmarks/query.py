@@ -5,8 +5,8 @@ the 20 best items, in turns within one process, with other users in every round.
 embeddings are made: items around centres whose sizes follow a power law, norms that vary, users
 between three centres each. With --data they are learnt: matrix factorization on that data set.
 
-    python benchmarks/query.py [--items 1000000] [--dim 64] [--rounds 15] [--out FILE]
-    python benchmarks/query.py --data gowalla.npz [--epochs 20]
+    python -m benchmarks.query [--items 1000000] [--dim 64] [--rounds 15] [--out FILE]
+    python -m benchmarks.query --data gowalla.npz [--epochs 20]
 
 About 5 minutes for a million items on 2 quiet cores, most of it for clustering and calibration.
 The columns are the index, the queries of one request (batch), the median milliseconds of a
@@ -28,8 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from recording import print_table, write_rows
 
+from benchmarks.recording import print_table, write_rows
 from tf_autosample import (
     DynamicSampler,
     Interactions,
@@ -74,7 +74,7 @@ def learnt_embeddings(train: Interactions, dim: int, epochs: int):
 def make_tables(arguments) -> RetrievalTables:
     """Returns the embeddings to serve, with 50 seen items a user where they are made."""
     if arguments.data:
-        from quality import read
+        from research.quality import read
 
         seen = read(arguments.data, 1).known
         user_emb, item_emb = learnt_embeddings(seen, arguments.dim, arguments.epochs)

@@ -4,7 +4,7 @@ Trains one sampler at a time on synthetic interactions of the size of MovieLens-
 --items, --interactions), in turns within one process, at M 8, 32 and 128 candidates, with matrix
 factorization and with LightGCN (2 layers), and prints the median step of each.
 
-    python benchmarks/samplers.py [--models mf lightgcn] [--candidates 8 32 128] [--json]
+    python -m benchmarks.samplers [--models mf lightgcn] [--candidates 8 32 128] [--json]
 """
 
 import argparse
@@ -19,9 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import tensorflow as tf
-from pairs import zipf_interactions
-from recording import environment
 
+from benchmarks.pairs import zipf_interactions
+from benchmarks.recording import environment
 from tf_autosample import Interactions, LazyAdam, MatrixFactorization, samplers, training_batches
 from tf_autosample.models import LightGCN
 

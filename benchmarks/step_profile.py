@@ -6,7 +6,7 @@ scores them, `gradient` differentiates, `step` updates the tables as well. `inpu
 pipeline takes to draw a batch, `fit` a step as `fit` does it, with all of these and the loop of
 Keras. CPU time adds the threads up. The least of the rounds; takes two minutes.
 
-    python benchmarks/step_profile.py [--data gowalla.npz] [--batch-size 2048 8192] [--out FILE]
+    python -m benchmarks.step_profile [--data gowalla.npz] [--batch-size 2048 8192] [--out FILE]
 """
 
 import argparse
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
-from blend import M, seven
-from pairs import zipf_interactions
-from quality import read
-from recording import print_table, write_rows
-from samplers import Contestant
 
+from benchmarks.blend import M, seven
+from benchmarks.pairs import zipf_interactions
+from benchmarks.recording import print_table, write_rows
+from benchmarks.samplers import Contestant
+from research.quality import read
 from tf_autosample import SamplerMixture
 from tf_autosample.samplers import DynamicSampler, UniformSampler
 

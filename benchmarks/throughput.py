@@ -15,7 +15,7 @@ Columns: positives (or users) per second, median of the rounds; the ratio of our
 median of the rounds' ratios; and the ratio to reach. Batch size of `evaluation`: users at a time.
 
     sh benchmarks/peers/install.sh ENV
-    python benchmarks/throughput.py --data gowalla.npz --peers ENV
+    python -m benchmarks.throughput --data gowalla.npz --peers ENV
         [--tasks uniform dns lightgcn evaluation] [--rounds 5] [--out throughput.jsonl]
 
 `--data` is an .npz with int32 arrays train_user, train_item, test_user, test_item. Without

@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
+from tf_autosample.batches.pipeline import training_batches
+from tf_autosample.batches.proposals import ComplementSampler, Proposal, SeenPairs
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.models import MatrixFactorization
-from tf_autosample.optimizers import LazyAdam
-from tf_autosample.pipeline import training_batches
-from tf_autosample.proposals import ComplementSampler, Proposal, SeenPairs
+from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.samplers import CandidatePool
 
 NUM_USERS, NUM_ITEMS, DIM = 12, 40, 4

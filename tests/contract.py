@@ -6,9 +6,8 @@ A new sampler is one row in `SAMPLERS`.
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
-from tf_autosample.mixture import SamplerMixture
-from tf_autosample.proposals import Proposal, SeenPairs
+from tf_autosample.batches.proposals import Proposal, SeenPairs
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers import (
     AdaptiveHardnessSampler,
     AugmentedSampler,
@@ -31,6 +30,7 @@ from tf_autosample.samplers import (
     TopSampler,
     UniformSampler,
 )
+from tf_autosample.samplers.mixture import SamplerMixture
 
 SAMPLERS = {
     "uniform": lambda: UniformSampler(),

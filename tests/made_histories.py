@@ -1,7 +1,8 @@
 """Histories of searches and comparisons, made by hand."""
 
-from tf_autosample.record import SearchRecord
-from tf_autosample.search import Arm, Comparison, Decision
+from tf_autosample.search.arms import Arm, Comparison
+from tf_autosample.search.record import SearchRecord
+from tf_autosample.search.strategies import Decision
 
 SETTINGS = {
     "metric": "val_ndcg@20",

@@ -4,7 +4,8 @@ import json
 import math
 from dataclasses import asdict
 
-from tf_autosample.search import Arm, RaceSearch
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.strategies import RaceSearch
 
 LN = math.log
 

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
-from tf_autosample.mixture import SamplerMixture
+from tf_autosample.batches.pipeline import training_batches
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.models import Encoders, MatrixFactorization, RetrievalModel
-from tf_autosample.optimizers import LazyAdam
-from tf_autosample.pipeline import training_batches
+from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.samplers import DynamicSampler, PopularitySampler, UniformSampler
+from tf_autosample.samplers.mixture import SamplerMixture
 
 NUM_USERS, NUM_ITEMS = 40, 44
 

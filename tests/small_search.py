@@ -19,7 +19,7 @@ from tf_autosample import (
     split_random,
     training_batches,
 )
-from tf_autosample.search import Decision, Strategy
+from tf_autosample.search.strategies import Decision, Strategy
 
 NUM_USERS, NUM_ITEMS = 200, 150
 

@@ -1,7 +1,6 @@
-"""The benchmark programs run on data of a few seconds, and agree with the library."""
+"""The benchmarks and studies run on data of a few seconds, and agree with the library."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from research.quality import read
+from research.replay import read_cells
 from tf_autosample import (
     AutoSample,
     LazyAdam,
@@ -20,19 +21,18 @@ from tf_autosample import (
 )
 from tf_autosample.cli.samplers import parse_samplers
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+ROOT = Path(__file__).resolve().parent.parent
 ARMS = ["uniform", "dns:m=4", "dns:m=8"]
 
 pytestmark = pytest.mark.slow
 
 
 def run(program, *arguments) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parent)}
     done = subprocess.run(
-        [sys.executable, BENCHMARKS / program, *map(str, arguments)],
+        [sys.executable, "-m", program, *map(str, arguments)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
-        env=environment,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -58,18 +58,12 @@ def curves(data):
     path = data.with_name("curves.jsonl")
     for users in (1, 0.25):
         options = ("--arms", *ARMS, "--users", users, "--out", path)
-        run("curves.py", "--data", data, "--seeds", 1, *options)
+        run("research.curves", "--data", data, "--seeds", 1, *options)
     return path
 
 
 @pytest.mark.parametrize("strategy", [RaceSearch(), RaceSearch.fast()])
 def test_replayed_search_chooses_what_a_search_in_fit_does(data, curves, strategy):
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        from quality import read
-        from replay import read_cells
-    finally:
-        sys.path.remove(str(BENCHMARKS))
     (cell,) = read_cells(curves, ARMS)
     replayed = cell.replay(strategy)
 
@@ -90,14 +84,16 @@ def test_replayed_search_chooses_what_a_search_in_fit_does(data, curves, strateg
 
 def test_finished_rows_are_not_run_again(data, curves):
     before = curves.read_text()
-    run("curves.py", "--data", data, "--seeds", 1, "--arms", *ARMS, "--out", curves)
+    run("research.curves", "--data", data, "--seeds", 1, "--arms", *ARMS, "--out", curves)
     assert curves.read_text() == before
 
 
 def test_reproduction_runs_every_kind_of_cell(data):
     folder, out = data.parent, data.with_name("reproduction.jsonl")
     cells = ["toy-dens"]
-    table = run("reproduce.py", "--data", folder, "--cells", *cells, "--seeds", 1, "--out", out)
+    table = run(
+        "research.reproduce", "--data", folder, "--cells", *cells, "--seeds", 1, "--out", out
+    )
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["chosen_on"] for row in rows] == ["test", "validation"]
     assert all(0.2 < row["recall@20"] <= 1 for row in rows)  # 20 of 75 items at random: 0.27
@@ -105,10 +101,10 @@ def test_reproduction_runs_every_kind_of_cell(data):
 
 
 SMALL = {
-    "blend.py": ["--interactions", 4000, "--batch-size", 256, "--steps", 2, "--rounds", 1],
-    "catalogue_scaling.py": ["--small", 300, "--large", 600, "--steps", 2, "--rounds", 1],
-    "data_scaling.py": ["--interactions", 3000, 6000],
-    "query.py": ["--items", 3000, "--rounds", 1],
+    "benchmarks.blend": ["--interactions", 4000, "--batch-size", 256, "--steps", 2, "--rounds", 1],
+    "benchmarks.catalogue_scaling": ["--small", 300, "--large", 600, "--steps", 2, "--rounds", 1],
+    "benchmarks.data_scaling": ["--interactions", 3000, 6000],
+    "benchmarks.query": ["--items", 3000, "--rounds", 1],
 }
 
 

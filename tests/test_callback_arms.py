@@ -118,7 +118,7 @@ def test_model_is_left_with_the_winners_penalty_and_learning_rate(arm, monkeypat
             result.per_user["ndcg@20"] = np.zeros_like(result.per_user["ndcg@20"])
         return result
 
-    monkeypatch.setattr("tf_autosample.callback.runner.evaluate", favour)
+    monkeypatch.setattr("tf_autosample.search.runner.evaluate", favour)
     model = plain(eager=True)
     search = build_search(strategy=ExhaustiveSearch(), arms=[arm], max_epochs=1)
     run(model, search)

@@ -103,7 +103,7 @@ def test_impossible_arm_is_refused_and_leaves_the_mixture_as_it_was():
 def fake_evaluate(monkeypatch, result):
     """Replaces the evaluation by `result(name of the arm)`."""
     monkeypatch.setattr(
-        "tf_autosample.callback.runner.evaluate",
+        "tf_autosample.search.runner.evaluate",
         lambda model, *args, **kwargs: result(model.sampler.active[0].name),
     )
 

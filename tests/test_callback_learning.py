@@ -16,8 +16,8 @@ from tf_autosample import (
     SamplerMixture,
     UniformSampler,
 )
-from tf_autosample.callback.learning import LearningStep
-from tf_autosample.proposals import ComplementSampler
+from tf_autosample.batches.proposals import ComplementSampler
+from tf_autosample.search.learning_step import LearningStep
 
 LOGITS = np.array([0.3, -0.2, 0.5], np.float32)
 RATE, NUDGE, STEP = 0.125, 0.02, 0.01

@@ -8,7 +8,7 @@ import pytest
 from small_search import build_model, build_search, run, tables
 
 from tf_autosample import Arm, DynamicSampler, GradientSearch, RaceSearch, UniformSampler
-from tf_autosample.search import Decision
+from tf_autosample.search.strategies import Decision
 
 
 class Crash(BaseException):

@@ -27,7 +27,7 @@ from tf_autosample import (
     UniformSampler,
     training_batches,
 )
-from tf_autosample.callback import sample
+from tf_autosample.search import subsample
 
 RACE = RaceSearch(first_rung=2, sample_users=0.5)
 
@@ -96,7 +96,7 @@ def test_search_on_everyone_has_no_sample():
 
 
 def test_large_data_are_sampled_unless_told_otherwise(monkeypatch):
-    monkeypatch.setattr(sample, "LARGE", len(TRAIN) - 1)
+    monkeypatch.setattr(subsample, "LARGE", len(TRAIN) - 1)
     shares = {}
     for asked in (None, 1.0):
         search = build_search(strategy=RaceSearch(sample_users=asked), max_epochs=1)

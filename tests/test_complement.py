@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tf_autosample.interactions import DataError, Interactions
-from tf_autosample.proposals import ComplementSampler
+from tf_autosample.batches.proposals import ComplementSampler
+from tf_autosample.data.interactions import DataError, Interactions
 
 NUM_ITEMS = 40
 # Few and many items, at the ends and in between; users 0, 5 and 6 have 95 % and more.

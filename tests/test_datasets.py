@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tf_autosample import datasets
-from tf_autosample.datasets import movielens, sources
+from tf_autosample.data.datasets import movielens, sources
 
 # Shaped like MovieLens-100K: user, item, rating, time. Item 267 is the one without a year.
 ROWS = b"196\t242\t3\t881250949\n186\t267\t3\t891717742\n196\t5\t1\t878887116\n"
@@ -121,7 +121,7 @@ def test_next_source_is_tried_and_the_failure_logged(offer, tmp_path, caplog, fi
         data = datasets.load("movielens-100k", cache=tmp_path)
     assert len(data.interactions) == 3
     assert len(caplog.records) == 1
-    assert caplog.records[0].name == "tf_autosample.datasets"
+    assert caplog.records[0].name == "tf_autosample.data.datasets"
     message = caplog.records[0].getMessage()
     assert re.search(f"Could not get movielens-100k from {reason}", message)
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_autosample.embedding import EmbeddingTable
+from tf_autosample.models.embedding import EmbeddingTable
 
 
 def table_copy(table: EmbeddingTable) -> EmbeddingTable:

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.evaluation import RetrievalEvaluation
-from tf_autosample.interactions import DataError, Interactions
 
 
 class ScriptedModel(keras.Model):

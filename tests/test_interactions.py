@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tf_autosample.interactions import DataError, Interactions
+from tf_autosample.data.interactions import DataError, Interactions
 
 
 def pairs(log: Interactions) -> list[tuple[int, int]]:

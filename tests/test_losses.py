@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tf_autosample import BCE, BPR, BSL, CosineContrastive, Hinge, SampledSoftmax
-from tf_autosample.losses import l2_penalty
+from tf_autosample.models.losses import l2_penalty
 
 INF = float("inf")
 

@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-import tf_autosample.metrics
-from tf_autosample.metrics import METRICS, average_precision, coverage, mrr, ndcg, recall
+import tf_autosample.evaluation.metrics
+from tf_autosample.evaluation.metrics import METRICS, average_precision, coverage, mrr, ndcg, recall
 
 log2 = math.log2
 
@@ -102,4 +102,4 @@ def test_coverage_does_not_count_empty_ranks():
 
 def test_examples_in_docstrings_hold():
     names = {"np": np}
-    assert doctest.testmod(tf_autosample.metrics, extraglobs=names).failed == 0
+    assert doctest.testmod(tf_autosample.evaluation.metrics, extraglobs=names).failed == 0

@@ -4,15 +4,15 @@ import pytest
 import tensorflow as tf
 from contract import Bench, formed
 
-from tf_autosample.losses import BPR
-from tf_autosample.mixture import SamplerMixture
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.proposals import Proposal
+from tf_autosample.models.losses import BPR
 from tf_autosample.samplers import (
     DynamicSampler,
     NegativeSampler,
     PopularitySampler,
     UniformSampler,
 )
+from tf_autosample.samplers.mixture import SamplerMixture
 
 
 def three() -> list[NegativeSampler]:

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from small_models import NUM_ITEMS, NUM_USERS, TwoLayers, batches_for, build_model, tables, three
 
-from tf_autosample.mixture import SamplerMixture
-from tf_autosample.optimizers import LazyAdam
+from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.samplers import DynamicSampler, UniformSampler
+from tf_autosample.samplers.mixture import SamplerMixture
 
 
 class Recorder(LazyAdam):

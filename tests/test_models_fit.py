@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 from small_models import TEST, TRAIN, TwoLayers, batches_for, build_model, tables, three
 
+from tf_autosample.batches.pipeline import training_batches
+from tf_autosample.batches.proposals import Proposal
 from tf_autosample.evaluation import evaluate
 from tf_autosample.models import MatrixFactorization
-from tf_autosample.optimizers import LazyAdam
-from tf_autosample.pipeline import training_batches
-from tf_autosample.proposals import Proposal
+from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.samplers import DynamicSampler, UniformSampler
 
 

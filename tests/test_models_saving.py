@@ -10,7 +10,7 @@ import pytest
 from small_models import NUM_ITEMS, NUM_USERS, TwoLayers, batches_for, build_model, tables, three
 
 from tf_autosample.models import MatrixFactorization, load_model
-from tf_autosample.optimizers import LazyAdam
+from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.samplers import DynamicSampler
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_autosample.embedding import EmbeddingTable
-from tf_autosample.optimizers import LazyAdam
+from tf_autosample.models.embedding import EmbeddingTable
+from tf_autosample.models.optimizers import LazyAdam
 
 ROWS, DIM = 9, 3
 BETA_1, BETA_2, EPSILON = 0.8, 0.95, 1e-5

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tf_autosample.interactions import Interactions
-from tf_autosample.pipeline import training_batches
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.pipeline import training_batches
+from tf_autosample.batches.proposals import Proposal
+from tf_autosample.data.interactions import Interactions
 
 NUM_USERS, NUM_ITEMS = 20, 50
 MIXED = Proposal(uniform=3, popularity=(-0.5, 0.75))

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from tf_autosample.interactions import DataError, Interactions
-from tf_autosample.pipeline import training_batches
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.pipeline import training_batches
+from tf_autosample.batches.proposals import Proposal
+from tf_autosample.data.interactions import DataError, Interactions
 
 TRAIN = Interactions(np.repeat(np.arange(20), 15), np.tile(np.arange(15), 20), 20, 50)
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tf_autosample import Interactions, Proposal
-from tf_autosample.proposals import SeenPairs
+from tf_autosample.batches.proposals import SeenPairs
 
 NUM_ITEMS = 9
 HISTORIES = {0: [0, 3, 8], 1: [], 2: list(range(NUM_ITEMS)), 3: [8], 4: [], 5: [0, 1]}

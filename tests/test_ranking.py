@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_autosample.ranking import GROUP, highest
+from tf_autosample.evaluation.top_k import GROUP, highest
 
 LOWEST = np.finfo(np.float32).min
 

@@ -5,9 +5,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tf_autosample.interactions import DataError
-from tf_autosample.reading import read_interactions
-from tf_autosample.vocabulary import Vocabulary
+from tf_autosample.data.interactions import DataError
+from tf_autosample.data.reading import read_interactions
+from tf_autosample.data.vocabulary import Vocabulary
 
 ROWS = [("ann", 7, 4.0, 30), ("bob", 7, 2.0, 10), ("ann", 9, 5.0, 20), ("cem", 8, 3.5, 40)]
 NAMES = ("user_id", "item_id", "rating", "time")

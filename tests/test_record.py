@@ -3,8 +3,9 @@ import os
 
 import pytest
 
-from tf_autosample.record import SearchRecord
-from tf_autosample.search import Arm, Comparison, Decision
+from tf_autosample.search.arms import Arm, Comparison
+from tf_autosample.search.record import SearchRecord
+from tf_autosample.search.strategies import Decision
 
 DNS8 = {
     "curve": [(1, 0.1), (2, 1 / 3)],

@@ -16,8 +16,7 @@ from contract import (
     picked_by,
 )
 
-from tf_autosample.mixture import SamplerMixture
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.proposals import Proposal
 from tf_autosample.samplers import (
     DynamicSampler,
     FactorSampler,
@@ -27,6 +26,7 @@ from tf_autosample.samplers import (
     SoftmaxSampler,
     UniformSampler,
 )
+from tf_autosample.samplers.mixture import SamplerMixture
 
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
 

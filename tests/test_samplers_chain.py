@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from adaptive_bench import NUM_ITEMS, NUM_USERS, Bench, fitted, small_log
 
-from tf_autosample.interactions import Interactions
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers import ChainSampler
 from tf_autosample.samplers.chain import nearby_items
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from adaptive_bench import NUM_ITEMS, Bench, small_log
 
-from tf_autosample.interactions import Interactions
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers import FactorSampler
 
 

@@ -10,8 +10,9 @@ from tf_autosample import (
     InBatchSampler,
     Interactions,
     MixedSampler,
+    SampledSoftmax,
 )
-from tf_autosample.proposals import SeenPairs
+from tf_autosample.batches.proposals import SeenPairs
 from tf_autosample.samplers import ModelSize
 
 NUM_USERS, NUM_ITEMS = 60, 14  # nobody ever chose the last two items
@@ -150,7 +151,7 @@ def sampled_slopes(scores, sampler, batches):
                 own = tf.gather(tf.constant(scores) + offset, users)
                 rivals = tf.where(is_excluded, -float("inf"), tf.gather(own, items, axis=1))
                 positive_scores = tf.gather(own, positives, batch_dims=1)
-                loss = sampler.default_loss()(positive_scores, rivals, log_q=law)
+                loss = SampledSoftmax()(positive_scores, rivals, log_q=law)
                 loss = tf.reduce_mean(loss)
             result.append(tf.convert_to_tensor(tape.gradient(loss, offset)))
         return result

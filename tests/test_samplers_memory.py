@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from adaptive_bench import DIM, NUM_ITEMS, NUM_USERS, Bench, fitted
 
-from tf_autosample.interactions import Interactions
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers import MemorySampler
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from adaptive_bench import DIM, Bench, fitted
 
-from tf_autosample.interactions import Interactions
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers import ResamplingSampler
 
 

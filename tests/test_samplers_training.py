@@ -7,9 +7,9 @@ import pytest
 from contract import DIM, LOG, NUM_ITEMS, NUM_USERS, SAMPLERS
 from toy_retrieval import ThreeLayerModel
 
+from tf_autosample.batches.pipeline import training_batches
 from tf_autosample.models import MatrixFactorization
-from tf_autosample.optimizers import LazyAdam
-from tf_autosample.pipeline import training_batches
+from tf_autosample.models.optimizers import LazyAdam
 
 flat_model = functools.partial(MatrixFactorization, dim=DIM)
 MODELS = {(name, "L=2"): (ThreeLayerModel, build) for name, build in SAMPLERS.items()}

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 from adaptive_bench import Bench
 
-from tf_autosample.losses import SampledSoftmax
+from tf_autosample.batches.proposals import Proposal
 from tf_autosample.models import MatrixFactorization
-from tf_autosample.proposals import Proposal
+from tf_autosample.models.losses import SampledSoftmax
 from tf_autosample.samplers import ResamplingSampler, SoftmaxSampler
 
 BUILDS = {

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from played_search import RACE, arm, cost, logarithmic, play, reread, turns, winner
 
-from tf_autosample.search import Arm, Decision, RaceSearch
-from tf_autosample.search.race import LOOK_AHEAD
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.strategies import Decision, RaceSearch
+from tf_autosample.search.strategies.race import LOOK_AHEAD
 
 # At rung 6 its best is 0.30. Until epoch 3, half of the rung, that was 0.20, in spite of the dip.
 # So its pace is 0.10 / ln 2 = 0.14427.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tf_autosample.search import Arm, Comparison, all_arms, choose, compare, measured_epochs
+from tf_autosample.search.arms import Arm, Comparison, all_arms, choose, compare, measured_epochs
 
 
 def test_measured_epochs_are_dense_at_first_and_end_at_max_epochs():

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from played_search import RACE, cost, logarithmic, play, turns, winner
 
-from tf_autosample.search import Arm
+from tf_autosample.search.arms import Arm
 
 # By the table in played_search, "b" is dropped at rung 21 and "a" trains to the end.
 RIVALS = {"a": logarithmic(1.0), "b": logarithmic(0.82)}

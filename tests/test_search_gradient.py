@@ -1,6 +1,7 @@
 import pytest
 
-from tf_autosample.search import Arm, Decision, GradientSearch
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.strategies import Decision, GradientSearch
 
 
 def corners():

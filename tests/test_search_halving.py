@@ -1,7 +1,8 @@
 import pytest
 from played_search import cost, logarithmic, play, turns, winner
 
-from tf_autosample.search import Arm, Decision, ExhaustiveSearch, HalvingSearch
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.strategies import Decision, ExhaustiveSearch, HalvingSearch
 
 SLOPES = {"a": 0.3, "b": 1.0, "c": 0.9, "d": 0.5, "e": 0.8}
 CURVES = {name: logarithmic(slope) for name, slope in SLOPES.items()}

@@ -1,7 +1,7 @@
 import pytest
 from played_search import RACE, cost, logarithmic, play, turns, winner
 
-from tf_autosample.search import Arm
+from tf_autosample.search.arms import Arm
 
 
 def climb(slopes, *, max_epochs=30, others=(), **options):

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_autosample.snapshots import Snapshots, read_variables, write_variables
+from tf_autosample.search.snapshots import Snapshots, read_variables, write_variables
 
 # An arm that blends two samplers has dots and plus signs in its name.
 BLEND = "last-0.5-dns32+0.5-dns8-7"

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tf_autosample.interactions import DataError, Interactions
-from tf_autosample.splitting import split_last, split_random, split_time
+from tf_autosample.data.interactions import DataError, Interactions
+from tf_autosample.data.splitting import split_last, split_random, split_time
 
 SPLITS = {
     "random": lambda log: split_random(log, 0.3, seed=5),

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from tf_autosample.interactions import DataError
-from tf_autosample.vocabulary import Vocabulary
+from tf_autosample.data.interactions import DataError
+from tf_autosample.data.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample import Encoders, Interactions, LazyAdam, MatrixFactorization, RetrievalModel
-from tf_autosample.embedding import EmbeddingTable
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.proposals import Proposal
+from tf_autosample.models.embedding import EmbeddingTable
 from tf_autosample.samplers import CandidatePool
 
 USERS, ITEMS, DIM, ROWS = 12, 30, 4, 16

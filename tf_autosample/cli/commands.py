@@ -32,7 +32,7 @@ def evaluate(
     """
     from tf_autosample.cli.data import read_more
     from tf_autosample.cli.runs import Run
-    from tf_autosample.evaluation import evaluate as evaluate_model
+    from tf_autosample.evaluation.ranking import evaluate as evaluate_model
 
     source = Run(run)
     data = source.load_data()

@@ -12,7 +12,7 @@ from tf_autosample.cli.runs import Run
 from tf_autosample.cli.samplers import parse_each
 from tf_autosample.cli.settings import ComparisonSettings, DataSettings
 from tf_autosample.cli.training import epochs_trained, train
-from tf_autosample.evaluation import MostPopular, evaluate
+from tf_autosample.evaluation.ranking import MostPopular, evaluate
 from tf_autosample.report.comparison import MOST_POPULAR, SEARCH
 
 FILE = "compare.json"

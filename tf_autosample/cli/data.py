@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_autosample import datasets
-from tf_autosample.interactions import DataError, Interactions
-from tf_autosample.reading import InteractionData, read_interactions
-from tf_autosample.splitting import split_random
-from tf_autosample.vocabulary import Vocabulary
+from tf_autosample.data import datasets
+from tf_autosample.data.interactions import DataError, Interactions
+from tf_autosample.data.reading import InteractionData, read_interactions
+from tf_autosample.data.splitting import split_random
+from tf_autosample.data.vocabulary import Vocabulary
 
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tf_autosample import datasets
 from tf_autosample.cli.data import PreparedData, prepare_named
 from tf_autosample.cli.progress import open_console
 from tf_autosample.cli.runs import Run
 from tf_autosample.cli.training import TrainingSettings, summary, train
-from tf_autosample.evaluation import MostPopular, evaluate
+from tf_autosample.data import datasets
+from tf_autosample.evaluation.ranking import MostPopular, evaluate
 from tf_autosample.export import export_retrieval
 from tf_autosample.report import curves_text
 from tf_autosample.serving import EmbeddedServer, ServingClient

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tf_autosample.callback import AutoSample
+from tf_autosample.search.auto_sample import AutoSample
 
 
 def open_console(quiet: bool = False) -> Console:

@@ -10,8 +10,8 @@ import numpy as np
 
 from tf_autosample import __version__
 from tf_autosample.cli.data import PreparedData
-from tf_autosample.interactions import Interactions
-from tf_autosample.vocabulary import Vocabulary
+from tf_autosample.data.interactions import Interactions
+from tf_autosample.data.vocabulary import Vocabulary
 
 PARTS = ("train", "valid", "test")
 

@@ -7,7 +7,12 @@ from typing import Annotated
 
 from typer import Option
 
-from tf_autosample.search import ExhaustiveSearch, GradientSearch, HalvingSearch, RaceSearch
+from tf_autosample.search.strategies import (
+    ExhaustiveSearch,
+    GradientSearch,
+    HalvingSearch,
+    RaceSearch,
+)
 
 MODELS = ("mf", "lightgcn", "ngcf")
 STRATEGIES = {

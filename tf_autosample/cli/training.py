@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import keras
 from rich.console import Console
 
-from tf_autosample.callback import AutoSample
+from tf_autosample.batches.pipeline import training_batches
 from tf_autosample.cli.data import PreparedData
 from tf_autosample.cli.progress import SearchProgress
 from tf_autosample.cli.runs import Run
 from tf_autosample.cli.samplers import parse_samplers
 from tf_autosample.cli.settings import STRATEGIES, TrainingSettings
-from tf_autosample.evaluation import evaluate
-from tf_autosample.mixture import SamplerMixture
+from tf_autosample.evaluation.ranking import evaluate
 from tf_autosample.models import NGCF, LightGCN, MatrixFactorization, RetrievalModel
-from tf_autosample.optimizers import LazyAdam
-from tf_autosample.pipeline import training_batches
+from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.report import save_curves
-from tf_autosample.search import RaceSearch
+from tf_autosample.samplers.mixture import SamplerMixture
+from tf_autosample.search.auto_sample import AutoSample
+from tf_autosample.search.strategies import RaceSearch
 
 GRAPH_MODELS = {"lightgcn": LightGCN, "ngcf": NGCF}
 

@@ -4,7 +4,7 @@ import os
 
 import keras
 
-import tf_autosample.optimizers  # noqa: F401  registers the optimizer that a file may name
+import tf_autosample.models.optimizers  # noqa: F401  registers the optimizer that a file may name
 from tf_autosample.models.base import Encoders as Encoders
 from tf_autosample.models.base import RetrievalModel as RetrievalModel
 from tf_autosample.models.graph import GraphModel as GraphModel

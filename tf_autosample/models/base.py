@@ -6,13 +6,13 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
-from tf_autosample.losses import Loss, l2_penalty
-from tf_autosample.mixture import SamplerMixture
+from tf_autosample.batches.pipeline import TrainingBatches
+from tf_autosample.batches.proposals import SeenPairs
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import EpochStart, check_batches
-from tf_autosample.pipeline import TrainingBatches
-from tf_autosample.proposals import SeenPairs
+from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
 from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
+from tf_autosample.samplers.mixture import SamplerMixture
 
 
 class Encoders(NamedTuple):
@@ -159,9 +159,9 @@ class RetrievalModel(keras.Model):
         pool = self._pool(batch, encode, user_emb, positive_emb)
         user = self.vectors(user_emb)
         positive_scores = tf.reduce_sum(user * self.vectors(positive_emb), axis=-1)
-        ranking_loss = self.ranking_loss or self.sampler.default_loss()
-        rows = [_first_layer(user_emb), _first_layer(positive_emb)]
         shared = self.sampler.shared
+        ranking_loss = self.ranking_loss or DEFAULT_LOSSES[self.sampler.loss_kinds[0]]
+        rows = [_first_layer(user_emb), _first_layer(positive_emb)]
         if shared is not None:
             items, log_q, excluded = shared.share(pool)
             scores = tf.matmul(user, self.vectors(encode.item(items)), transpose_b=True)

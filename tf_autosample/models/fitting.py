@@ -2,8 +2,8 @@
 
 import keras
 
-from tf_autosample.mixture import SamplerMixture
-from tf_autosample.pipeline import TrainingBatches
+from tf_autosample.batches.pipeline import TrainingBatches
+from tf_autosample.samplers.mixture import SamplerMixture
 
 
 class EpochStart(keras.callbacks.Callback):

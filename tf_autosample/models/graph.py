@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.embedding import EmbeddingTable
-from tf_autosample.interactions import Interactions
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.base import Encoders, RetrievalModel
+from tf_autosample.models.embedding import EmbeddingTable
 from tf_autosample.samplers import NegativeSampler
 
 

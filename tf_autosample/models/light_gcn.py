@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.graph import GraphModel, InteractionGraph
 from tf_autosample.samplers import NegativeSampler
 

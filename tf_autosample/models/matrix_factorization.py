@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from tf_autosample.embedding import EmbeddingTable
 from tf_autosample.models.base import Encoders, RetrievalModel
+from tf_autosample.models.embedding import EmbeddingTable
 from tf_autosample.samplers import NegativeSampler
 
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
-from tf_autosample.losses import BPR, Loss
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.proposals import Proposal
+from tf_autosample.data.interactions import Interactions
 
 
 class ModelSize(NamedTuple):
@@ -144,7 +143,7 @@ class NegativeSampler(keras.layers.Layer):
         num_picks: P, how many items `pick` names per row.
         is_single: Whether `form` gives one negative per row.
         returns: "item", or "vector" when `form` makes a synthetic embedding.
-        loss_kinds: Kinds of loss that it can be trained with.
+        loss_kinds: Kinds of loss that it can be trained with, the one it is meant for first.
     """
 
     returns = "item"
@@ -200,10 +199,6 @@ class NegativeSampler(keras.layers.Layer):
     def auxiliary_loss(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
         """Returns float [B], a loss for the sampler's own parameters, or None; see `form`."""
         del user_emb, positive_emb, picked_emb, pool
-
-    def default_loss(self) -> Loss:
-        """Returns the loss to train with unless the model is given one."""
-        return BPR()
 
     def create_state(self, size: ModelSize) -> None:
         """Creates variables that depend on the model's size. Called once, by the model."""

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
 from tf_autosample.samplers.memory import keep_unseen, write_first_rows
 

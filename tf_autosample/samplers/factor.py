@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.proposals import Proposal
 from tf_autosample.samplers.base import ModelSize, NegativeSampler
 
 # Ranks drawn per row; the first whose item is outside the history counts. Even where half of what

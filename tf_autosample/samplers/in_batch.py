@@ -3,7 +3,6 @@
 import keras
 import tensorflow as tf
 
-from tf_autosample.losses import Loss, SampledSoftmax
 from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
 
 
@@ -36,9 +35,6 @@ class SharedSampler(NegativeSampler):
 
     def pick(self, pool):
         return tf.zeros([tf.size(pool.users), 0], tf.int32)
-
-    def default_loss(self) -> Loss:
-        return SampledSoftmax()
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
-from tf_autosample.proposals import SeenPairs
+from tf_autosample.batches.proposals import SeenPairs
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidatePool, CandidateSampler, ModelSize
 
 

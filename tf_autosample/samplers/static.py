@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_autosample.proposals import Proposal
+from tf_autosample.batches.proposals import Proposal
 from tf_autosample.samplers.base import NegativeSampler
 
 

@@ -5,8 +5,8 @@ import math
 import keras
 import tensorflow as tf
 
-from tf_autosample.interactions import Interactions
-from tf_autosample.proposals import ComplementSampler, SeenPairs
+from tf_autosample.batches.proposals import ComplementSampler, SeenPairs
+from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import (
     CandidatePool,
     CandidateSampler,

@@ -1,0 +1,1 @@
+"""Training batches: users, positives, and candidates for the negative samplers."""

@@ -1,3 +1,0 @@
-"""The search as a Keras callback."""
-
-from tf_autosample.callback.auto_sample import AutoSample as AutoSample

@@ -1,0 +1,116 @@
+"""Reads JSON lines, each row with its line in the file and each id with its type."""
+
+import itertools
+import json
+import pathlib
+from typing import TYPE_CHECKING
+
+from tf_autosample.data.formats.text import CHUNK, locate_columns
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# polars turns what it finds in a column of strings into text. Text like this may have been
+# something else.
+NOT_SURELY_A_STRING = r"^(-?(0|[1-9])[\d.eE+-]*|true|false|[\[{].*)$"
+
+
+def read_json_lines(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataFrame":
+    """Return `row`, `fault`, int64 or string ids as the first line has them, and numbers as text.
+
+    An id of the other type than the first one is a fault.
+    """
+    frame = _read_clean(path, columns)
+    return _read_line_by_line(path, columns) if frame is None else frame
+
+
+def _read_clean(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataFrame | None":
+    """Read with polars; None where that fails or could hide something."""
+    import polars as pl
+
+    with path.open(encoding="utf-8") as file:
+        try:
+            first = json.loads(file.readline())
+        except ValueError:
+            return None
+    if not isinstance(first, dict):
+        return None
+    schema = dict.fromkeys(columns.values(), pl.String)
+    for role in ("user", "item"):
+        value = first.get(columns[role])
+        if type(value) not in (int, str):
+            return None
+        schema[columns[role]] = pl.Int64 if type(value) is int else pl.String
+    roles = {name: role for role, name in columns.items()}
+    try:
+        frame = pl.read_ndjson(path, schema=schema).rename(roles)
+    except (pl.exceptions.PolarsError, OSError):
+        return None
+    num_lines = pl.scan_lines(path, glob=False).select(pl.len()).collect().item()
+    texts = [role for role in ("user", "item") if frame.schema[role] == pl.String]
+    doubtful = pl.any_horizontal(pl.lit(False), pl.col(texts).str.contains(NOT_SURELY_A_STRING))
+    absent = any(column.null_count() == len(frame) for column in frame)
+    if num_lines != len(frame) or absent or frame.select(doubtful.any()).item():
+        return None
+    return frame.with_columns(fault=pl.lit(None, pl.String)).with_row_index("row", offset=1)
+
+
+def _read_line_by_line(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataFrame":
+    import polars as pl
+
+    kinds: dict[str, type] = {}
+    known: dict[str, None] = {}
+    chunks = []
+    with path.open(encoding="utf-8-sig") as file:
+        lines = ((row, line) for row, line in enumerate(file, 1) if not line.isspace())
+        while rows := list(itertools.islice(lines, CHUNK)):
+            chunks.append(_json_columns(rows, columns, kinds, known))
+    if known:
+        locate_columns(path, list(known), columns)
+    ids = {role: pl.Int64 if kinds.get(role) is int else pl.String for role in ("user", "item")}
+    schema = {"row": pl.Int64, "fault": pl.String, **dict.fromkeys(columns, pl.String), **ids}
+    frames = [pl.DataFrame(chunk, schema) for chunk in chunks]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+def _json_columns(
+    rows: list[tuple[int, str]],
+    columns: dict[str, str],
+    kinds: dict[str, type],
+    known: dict[str, None],
+) -> dict[str, list]:
+    """Parse numbered lines; the type of the first id of a role settles `kinds` for all."""
+    records, faults = [], []
+    for _, line in rows:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        is_object = isinstance(record, dict)
+        faults.append(None if is_object else f"the line must be a JSON object: {line[:60]!r}.")
+        records.append(record if is_object else {})
+        known.update(dict.fromkeys(records[-1]))
+    chunk = {"row": [row for row, _ in rows], "fault": faults}
+    for role, name in columns.items():
+        values = [record.get(name) for record in records]
+        if role in ("user", "item"):
+            _refuse_mixed_ids(values, faults, name, role, kinds)
+        else:
+            values = [None if value is None else str(value) for value in values]
+        chunk[role] = values
+    return chunk
+
+
+def _refuse_mixed_ids(values, faults, name, role, kinds) -> None:
+    for index, value in enumerate(values):
+        if value is None:
+            continue
+        if role not in kinds and type(value) in (int, str):
+            kinds[role] = type(value)
+        kind = kinds.get(role)
+        if type(value) is not kind or (kind is int and not -(2**63) <= value < 2**63):
+            wanted = {int: "an int64, like", str: "a string, like", None: "an int64 or a string in"}
+            faults[index] = (
+                f"column {name!r} must be {wanted[kind]} the other rows. Received: {value!r}."
+            )
+            values[index] = None

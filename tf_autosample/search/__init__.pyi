@@ -1,0 +1,9 @@
+from .arms import Arm as Arm
+from .arms import Comparison as Comparison
+from .auto_sample import AutoSample as AutoSample
+from .strategies import Decision as Decision
+from .strategies import ExhaustiveSearch as ExhaustiveSearch
+from .strategies import GradientSearch as GradientSearch
+from .strategies import HalvingSearch as HalvingSearch
+from .strategies import RaceSearch as RaceSearch
+from .strategies import Strategy as Strategy

@@ -1,0 +1,124 @@
+"""The record of a search: what a report reads, and what a resumed run goes on from."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tf_autosample.search.arms import Arm, Comparison
+from tf_autosample.search.strategies import Decision
+
+
+@dataclass
+class SearchRecord:
+    """Everything that a search has decided and measured so far.
+
+    Attributes:
+        settings: Metric, strategy, patience and the like: what must agree to resume.
+        arms: All arms with their curves, costs and, once dropped, the reason.
+        decisions: What the strategy decided, in order.
+        winner: The chosen arm, None while the search goes on.
+        reason: Why the search ended as it did.
+        comparisons: Each other arm's best metric against the winner's, over validation users.
+        subsample: The content of the record of the race on a sample of the users, if there was
+            one; this record is then that of the winner's run on all of them.
+    """
+
+    settings: dict
+    arms: list[Arm]
+    decisions: list[Decision] = field(default_factory=list)
+    winner: str | None = None
+    reason: str = ""
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+    subsample: dict | None = None
+
+    def arm(self, name: str) -> Arm:
+        """Returns the arm called `name`."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def replace(self, arm: Arm) -> None:
+        """Puts an arm in the place of the one with its name."""
+        self.arms[self.arms.index(self.arm(arm.name))] = arm
+
+    @property
+    def leader(self) -> Arm:
+        """The arm with the best metric so far."""
+        return max(self.arms, key=lambda arm: arm.best)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs all arms have trained together."""
+        return sum(arm.epochs for arm in self.arms)
+
+    @property
+    def runner_up(self) -> dict | None:
+        """The best of the other arms, and whether the winner ties with it."""
+        if not self.comparisons:
+            return None
+        second = max(map(self.arm, self.comparisons), key=lambda arm: arm.best)
+        found = self.comparisons[second.name]
+        return {"name": second.name, "paired_t": -found.t, "tie": found.is_tie}
+
+    @property
+    def live_states(self) -> set[str]:
+        """The saved states that may still be needed."""
+        running = {arm.state for arm in self.arms if arm.dropped is None and not arm.stopped}
+        return (running | {arm.best_state for arm in self.arms}) - {None}
+
+    def check_same_search(self, other: "SearchRecord") -> None:
+        """Raises ValueError unless `other`, about to go on with this one, has equal settings."""
+        began, received = (
+            {**record.settings, "arms": [arm.settings for arm in record.arms if not arm.is_extra]}
+            for record in (self, other)
+        )
+        keys = [key for key in began | received if began.get(key) != received.get(key)]
+        if keys:
+            raise ValueError(
+                "A search must be resumed with what it began with, "
+                f"{dict((key, began.get(key)) for key in keys)}. "
+                f"Received: {dict((key, received.get(key)) for key in keys)}. "
+                "(The checksum is of the validation pairs and the first batch.)"
+            )
+
+    def reopen(self) -> None:
+        """Lets a search go on that ended for want of epochs, not by its strategy's decision."""
+        if self.decisions[-1].train:
+            self.winner, self.reason, self.comparisons = None, "", {}
+
+    def as_dict(self) -> dict:
+        """The record as JSON values, with the metric's name and each arm's best on top."""
+        content = {"metric": self.settings["metric"], **dataclasses.asdict(self)}
+        content["runner_up"] = self.runner_up
+        for arm, values in zip(self.arms, content["arms"], strict=True):
+            values |= {"best": arm.best if arm.curve else None, "best_epoch": arm.best_epoch}
+        return content
+
+    def write(self, path: Path) -> None:
+        """Writes the record, whole or not at all."""
+        staged = path.with_name(f".{path.name}.tmp")
+        staged.write_text(json.dumps(self.as_dict(), indent=1) + "\n")
+        os.replace(staged, path)
+
+    @classmethod
+    def read(cls, path: Path) -> "SearchRecord":
+        """Reads what `write` wrote."""
+        content = json.loads(path.read_text())
+        del content["metric"], content["runner_up"]
+        for values in content["arms"]:
+            del values["best"], values["best_epoch"]
+        content["arms"] = [_arm(values) for values in content["arms"]]
+        for values in content["decisions"]:
+            entered = tuple(_arm(one) for one in values["enter"])
+            values |= {"train": tuple(values["train"]), "enter": entered}
+        content["decisions"] = [Decision(**values) for values in content["decisions"]]
+        content["comparisons"] = {
+            name: Comparison(**values) for name, values in content["comparisons"].items()
+        }
+        return cls(**content)
+
+
+def _arm(values: dict) -> Arm:
+    pairs = {key: [tuple(pair) for pair in values[key]] for key in ("curve", "learned")}
+    ladder = values["ladder"] and tuple(values["ladder"])
+    return Arm(**{**values, **pairs, "ladder": ladder})

@@ -1,0 +1,71 @@
+"""The strategy nearest to the paper's abstract: learn the weights by gradient."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.strategies.base import Decision, Strategy
+
+CRITERIA = ("loss", "alignment", "maximin")
+
+
+@dataclass(frozen=True)
+class GradientSearch(Strategy):
+    """Trains the mixture with learnable weights, then the heaviest sampler from scratch.
+
+    Not the default: on the training loss the weights run to the easiest sampler, by alignment
+    they mostly do too, and maximin takes the hardest whatever the data are (docs/search.md). It
+    is here so that anyone can repeat the comparison.
+
+    Args:
+        criterion: What the weights follow in each step. "loss" lowers the training loss;
+            "maximin" raises it, against the model; "alignment" lowers the loss of a validation
+            batch as it will be after the step, to first order (the gradient through one step of
+            plain gradient descent).
+        epochs: Epochs of the mixture.
+        rate: Length of a step on the logits of the weights.
+
+    Reference: our own reading of the abstract of Lyu et al., "Towards Automated Negative Sampling
+    in Implicit Recommendation", arXiv 2311.03526; alignment after Liu et al., "DARTS", ICLR 2019.
+    """
+
+    criterion: str = "loss"
+    epochs: int = 10
+    rate: float = 0.05
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.criterion not in CRITERIA or self.epochs < 1 or not self.rate > 0:
+            raise ValueError(
+                f"`criterion` must be one of {', '.join(CRITERIA)}, `epochs` >= 1 and `rate` > 0. "
+                f"Received: {self!r}."
+            )
+
+    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
+        """Returns one arm, the mixture of all single samplers, and leaves out all others."""
+        corners = [arm for arm in arms if arm.is_corner]
+        share = 1 / len(corners)
+        weights = {name: share for arm in corners for name in arm.weights}
+        cost = sum(arm.cost for arm in corners)
+        return [Arm(weights, name="mixture", learns=self.criterion, rate=self.rate, cost=cost)]
+
+    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+        mixture, *others = arms
+        until = min(self.epochs, max_epochs)
+        if others:
+            if others[0].stopped:
+                return Decision(reason="the heaviest sampler has trained to its end")
+            return Decision(train=(others[0].name,), until=max_epochs, reason="it trains on")
+        if mixture.epochs < until and not mixture.stopped:
+            reason = f"the weights learn by {self.criterion} until epoch {until}"
+            return Decision(train=(mixture.name,), until=until, reason=reason)
+        heaviest = max(mixture.weights, key=mixture.weights.get)
+        share = mixture.weights[heaviest]
+        reason = f"{heaviest} has the largest weight, {share:.3f}; it trains from scratch"
+        return Decision(
+            {mixture.name: f"its weights are learned: {heaviest} {share:.3f}"},
+            (heaviest,),
+            max_epochs,
+            reason,
+            (Arm({heaviest: 1.0}),),
+        )
