@@ -36,7 +36,7 @@ class Recorded:
             settings.before_epochs,
         )
         self.arm = newcomer(arm, samplers)
-        self.arm.ladder = samplers[0].ladder if arm.is_corner else None
+        self.arm.ladder = samplers[0].traits.ladder if arm.is_corner else None
         points = row["curve"]
         self.curve = [(point["epoch"], point["valid"][METRIC]) for point in points]
         self.test_at = {

@@ -21,7 +21,7 @@ UNIFORM, ORDER, STEP = 0, -1, -2
 class TrainingBatches:
     """Batches for `RetrievalModel.fit`, positioned by a clock that the caller may set.
 
-    Iterating gives dicts `{"users": int32 [B], "positives": int32 [B], "candidates": int32
+    Iterating gives dicts `{"users": int64 [B], "positives": int64 [B], "candidates": int64
     [B, M], "seeds": int32 [B, 2]}`; the seeds are for what samplers draw in the step. An epoch
     shows every interaction once; its last batch may be smaller. One pass gives `steps_per_epoch`
     batches from where the clock stands when the first is asked for: `RetrievalModel.fit` sets it
@@ -111,7 +111,7 @@ def training_batches(
     dataset = dataset.map(draw_candidates, num_parallel_calls=tf.data.AUTOTUNE)
     if placement == "pipeline":
         model.adapt(interactions)
-        dataset = dataset.map(_on(device, model.pick))
+        dataset = dataset.map(_on(device, model.draw_negatives))
     if device:
         dataset = dataset.apply(tf.data.experimental.copy_to_device(device))
     with tf.device(device):
@@ -146,7 +146,7 @@ def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
         row = tf.raw_ops.RandomIndexShuffle(
             index=place, seed=words, max_index=tf.constant(len(users) - 1, tf.int64), rounds=16
         )
-        return number, tf.gather(users, row), tf.gather(positives, row)
+        return number, *(tf.cast(tf.gather(ids, row), tf.int64) for ids in (users, positives))
 
     return read_rows
 
@@ -157,7 +157,7 @@ def _candidate_drawer(interactions, proposal, seed, shard_index, device):
         columns = [(UNIFORM, 0.0, proposal.uniform)]
         columns += [(1 + int(np.float64(one).view("int64")), one, 1) for one in proposal.popularity]
         samplers = [
-            (_word(seed, stream, shard_index), ComplementSampler(interactions, power), width)
+            (_word(seed, stream, shard_index), ComplementSampler.of(interactions, power), width)
             for stream, power, width in columns
             if width
         ]

@@ -1,7 +1,9 @@
 """Laws that candidates are drawn from: uniform and popularity, outside a user's history."""
 
 import math
+import weakref
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +14,22 @@ from tf_autosample.data.interactions import DataError, Interactions
 # cumulative sum can land on a history item by rounding); 2^40 leaves room for 4 million users
 # in an int64 key and rounds no probability by more than 1e-12.
 WEIGHT_TOTAL = 2**40
+
+
+class _OfInteractions:
+    """Base of what is derived from a training set once and shared by all who need it."""
+
+    _made: "weakref.WeakKeyDictionary[Interactions, dict]" = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def of(cls, interactions: Interactions, *arguments) -> Self:
+        """Returns the one of these interactions on the device at hand."""
+        made = cls._made.setdefault(interactions, {})
+        with tf.init_scope():  # also asked for while a function is traced
+            device = tf.zeros([]).device
+            if (cls, device, arguments) not in made:
+                made[cls, device, arguments] = cls(interactions, *arguments)
+        return made[cls, device, arguments]
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class Proposal:
         return self.uniform + len(self.popularity)
 
 
-class ComplementSampler:
+class ComplementSampler(_OfInteractions):
     """Draws items outside a user's history, exactly and without rejection.
 
     Lay the catalogue out on a line, each item as long as its weight, and cut the user's history
@@ -95,7 +113,7 @@ class ComplementSampler:
         return np.maximum(1, np.rint(mass / mass.sum() * total)).astype(np.int64)
 
     def draw(self, users: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-        """Returns int32 [B, count]: items outside each user's history, with replacement.
+        """Returns int64 [B, count]: items outside each user's history, with replacement.
 
         Args:
             users: int [B].
@@ -112,12 +130,12 @@ class ComplementSampler:
         skipped = position if self.is_uniform else tf.gather(self.skipped, position)
         point += tf.reshape(skipped, tf.shape(point)) - tf.gather(self.before_user, users)[:, None]
         if self.is_uniform:  # every item has length 1: the point is the item
-            return tf.cast(point, tf.int32)
-        item = tf.searchsorted(self.ends, tf.reshape(point, [-1]), side="right")
+            return point
+        item = tf.searchsorted(self.ends, tf.reshape(point, [-1]), "right", tf.int64)
         return tf.reshape(item, tf.shape(point))
 
 
-class SeenPairs:
+class SeenPairs(_OfInteractions):
     """Tells which items are in a user's training history.
 
     Args:
@@ -130,7 +148,7 @@ class SeenPairs:
         users = np.repeat(np.arange(interactions.num_users, dtype=np.int64), histories.lengths)
         # The sentinel keeps the position behind the last key in range.
         self.keys = tf.constant(np.append(users * self.num_items + histories.items, -1))
-        self.items = tf.constant(histories.items)
+        self.items = tf.constant(histories.items, tf.int64)
         self.offsets = tf.constant(histories.offsets)
 
     def __call__(self, users: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
@@ -149,7 +167,7 @@ class SeenPairs:
         rows = tf.repeat(tf.range(tf.size(users)), lengths)
         shifts = starts - tf.cumsum(lengths, exclusive=True)
         history = tf.gather(self.items, tf.range(tf.size(rows, tf.int64)) + tf.gather(shifts, rows))
-        distinct, column_of = tf.unique(items)
+        distinct, column_of = tf.unique(tf.cast(items, tf.int64))
         order = tf.argsort(distinct)
         found = tf.searchsorted(tf.gather(distinct, order), history)
         columns = tf.gather(order, tf.minimum(found, tf.size(distinct) - 1))

@@ -7,11 +7,10 @@ import keras
 import tensorflow as tf
 
 from tf_autosample.batches.pipeline import TrainingBatches
-from tf_autosample.batches.proposals import SeenPairs
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import EpochStart, check_batches
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
-from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
+from tf_autosample.samplers import CandidateView, ModelSize, NegativeSampler
 from tf_autosample.samplers.mixture import SamplerMixture
 
 
@@ -76,7 +75,6 @@ class RetrievalModel(keras.Model):
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.batches: TrainingBatches | None = None
         self.fit_callbacks: list[keras.callbacks.Callback] = []
-        self._is_seen: SeenPairs | None = None
 
     def complete(self, num_layers: int, dim: int) -> None:
         """Ends the construction: gives the samplers their state.
@@ -89,6 +87,7 @@ class RetrievalModel(keras.Model):
         self.sampler.create_state(
             ModelSize(self.num_users, self.num_items, num_layers, dim, final_dim)
         )
+        self.sampler.built = True
         self.built = True
 
     def encode(self) -> Encoders:
@@ -123,7 +122,6 @@ class RetrievalModel(keras.Model):
 
     def adapt(self, interactions: Interactions) -> None:
         """Tells the samplers what is training data. `fit` does it."""
-        self._is_seen = SeenPairs(interactions)
         self.sampler.adapt(interactions)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -131,16 +129,16 @@ class RetrievalModel(keras.Model):
         self.batches.seek(epoch)
         self.sampler.refresh(self, epoch)
 
-    def pick(self, batch):
-        """Returns the batch with `picked`: each active sampler's items by name, no gradient."""
+    def draw_negatives(self, batch):
+        """Returns the batch with `negatives`: what each active sampler draws, by its name."""
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
-        pool = self._pool(batch, encode, user_emb, positive_emb)
-        return {**batch, "picked": self.sampler.pick(pool)}
+        view = self._view(batch, encode, user_emb, positive_emb)
+        return {**batch, "negatives": self.sampler.draw(view)}
 
     def train_step(self, batch):
         with tf.GradientTape() as tape:
-            loss = self._loss(batch)
+            loss = self.batch_loss(batch)
         variables = self.trainable_variables
         return self.update(loss, tape.gradient(loss, variables), variables)
 
@@ -153,43 +151,32 @@ class RetrievalModel(keras.Model):
         self.loss_tracker.update_state(loss)
         return {"loss": self.loss_tracker.result()}
 
-    def _loss(self, batch):
+    def batch_loss(self, batch):
+        """Returns the loss of a batch, float []: ranking, L2, and the samplers' own."""
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
-        pool = self._pool(batch, encode, user_emb, positive_emb)
+        view = self._view(batch, encode, user_emb, positive_emb)
+        drawn = batch["negatives"] if "negatives" in batch else self.sampler.draw(view)
+        formed, negatives = self.sampler.form(view, drawn)
+        is_shared = negatives.items.shape.rank == 1
         user = self.vectors(user_emb)
-        positive_scores = tf.reduce_sum(user * self.vectors(positive_emb), axis=-1)
-        shared = self.sampler.shared
-        ranking_loss = self.ranking_loss or DEFAULT_LOSSES[self.sampler.loss_kinds[0]]
-        rows = [_first_layer(user_emb), _first_layer(positive_emb)]
-        if shared is not None:
-            items, log_q, excluded = shared.share(pool)
-            scores = tf.matmul(user, self.vectors(encode.item(items)), transpose_b=True)
-            scores = tf.where(excluded, -float("inf"), scores)
-            loss = ranking_loss(positive_scores, scores, log_q=log_q)
-        else:
-            negative_emb, auxiliary = self._negatives(batch, pool, encode, user_emb, positive_emb)
-            vectors = self.vectors(negative_emb)
-            if vectors.shape.rank == 2:  # one negative: a product of matrices would cost more
-                scores = tf.reduce_sum(user * vectors, axis=-1, keepdims=True)
-            else:
-                scores = tf.linalg.matvec(vectors, user)
-            loss = ranking_loss(positive_scores, scores, weights=self.sampler.weigh(pool))
-            loss += 0.0 if auxiliary is None else auxiliary
-            rows.append(_first_layer(negative_emb))
+        scores = _scores(user, self.vectors(formed.embeddings), is_shared)
+        if negatives.excluded is not None:
+            scores = tf.where(negatives.excluded, -float("inf"), scores)
+        loss = (self.ranking_loss or DEFAULT_LOSSES[self.sampler.traits.loss_kinds[0]])(
+            tf.reduce_sum(user * self.vectors(positive_emb), axis=-1),
+            scores,
+            weights=negatives.weights,
+            log_q=negatives.log_q,
+        )
+        if formed.auxiliary is not None:
+            loss += formed.auxiliary
         if self.l2:
-            loss += self.l2 * l2_penalty(*rows)
+            rows = [user_emb, positive_emb, *([] if is_shared else [formed.embeddings])]
+            loss += self.l2 * l2_penalty(*map(_first_layer, rows))
         return tf.reduce_mean(loss)
 
-    def _negatives(self, batch, pool, encode, user_emb, positive_emb):
-        picks = batch["picked"] if "picked" in batch else self.sampler.pick(pool)
-        picked_emb = encode.item(tf.stop_gradient(self.sampler.join(picks)))
-        return (
-            self.sampler.form(user_emb, positive_emb, picked_emb, pool),
-            self.sampler.auxiliary_loss(user_emb, positive_emb, picked_emb, pool),
-        )
-
-    def _pool(self, batch, encode, user_emb, positive_emb) -> CandidatePool:
+    def _view(self, batch, encode, user_emb, positive_emb) -> CandidateView:
         proposal = self.sampler.proposal
         if batch["candidates"].shape[1] != proposal.num_columns:
             raise ValueError(
@@ -197,17 +184,19 @@ class RetrievalModel(keras.Model):
                 f"Received: candidates of shape {batch['candidates'].shape}. Build the batches "
                 "with `training_batches(train, batch_size, model.sampler.proposal, seed=...)`."
             )
-        num_scored = self.sampler.num_scored
-        return CandidatePool(
-            batch,
-            proposal,
-            num_scored,
-            user_emb,
-            positive_emb,
-            encode.item,
-            self.vectors,
-            self._is_seen,
-            encode.item_vectors,
+        return CandidateView(
+            users=batch["users"],
+            positives=batch["positives"],
+            candidates=batch["candidates"],
+            seeds=batch["seeds"],
+            proposal=proposal,
+            num_scored=self.sampler.num_scored,
+            user_emb=user_emb,
+            positive_emb=positive_emb,
+            item=encode.item,
+            item_vectors=encode.item_vectors,
+            readout=self.vectors,
+            history=self.sampler.history,
         )
 
     def fit(self, batches, *args, callbacks=None, **kwargs):
@@ -261,8 +250,19 @@ def _first_layer(emb):
     return tf.squeeze(emb, -2) if emb.shape[-2] == 1 else emb[..., 0, :]
 
 
+def _scores(user, negative, is_shared: bool):
+    """Scores of negatives [B, d], [B, N, d] or shared [S, d] for users [B, d]: float [B, N]."""
+    if is_shared:
+        return tf.matmul(user, negative, transpose_b=True)
+    if negative.shape.rank == 2:  # one negative: a product of matrices would cost more
+        return tf.reduce_sum(user * negative, axis=-1, keepdims=True)
+    return tf.linalg.matvec(negative, user)
+
+
 def _check_loss(loss: Loss | None, mixture: SamplerMixture) -> None:
-    refusing = [one.name for one in mixture.samplers if loss and loss.kind not in one.loss_kinds]
+    refusing = [
+        one.name for one in mixture.samplers if loss and loss.kind not in one.traits.loss_kinds
+    ]
     if refusing:
         raise ValueError(
             f"`loss` must suit every sampler: {refusing} cannot be trained with a {loss.kind} "

@@ -7,8 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.data.interactions import Interactions
-from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
+from tf_autosample.samplers.base import NegativeSampler
+from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
 from tf_autosample.samplers.memory import keep_unseen, write_first_rows
+from tf_autosample.samplers.view import CandidateView
 
 # Floor of sigmoid(score) in the target, which bounds how long a chain may stay at one item.
 MIN_AFFINITY = 1e-6
@@ -42,7 +44,7 @@ class ChainSampler(NegativeSampler):
     An item without them proposes itself.
 
     Returns an item; costs 1 + num_steps look-ups in sequence and as many d multiplications per
-    positive. State: 4 bytes per user and 4·N + 8 per item (408).
+    positive. State: 8 bytes per user and 8·N + 8 per item (808).
 
     Args:
         power: Exponent. 0 is uniform, larger is harder. Defaults to 0.75.
@@ -76,46 +78,42 @@ class ChainSampler(NegativeSampler):
         self.num_steps, self.num_neighbors = num_steps, num_neighbors
 
     @property
-    def cost(self) -> int:
-        return 1 + self.num_steps
+    def traits(self) -> Traits:
+        return Traits(cost=1 + self.num_steps)
 
-    def create_state(self, size: ModelSize) -> None:
-        def add(name, shape, initializer, dtype="int32"):
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype=dtype, trainable=False, name=name
-            )
-
-        empty = keras.initializers.Constant(-1)
-        self.chains = add("chains", (size.num_users, 1), empty)
-        self.neighbors = add("neighbors", (size.num_items, self.num_neighbors), "zeros")
+    def add_state(self, size: ModelSize) -> None:
+        items = size.num_items
+        self.chains = self.add_table("chains", (size.num_users, 1))
+        self.neighbors = self.add_table("neighbors", (items, self.num_neighbors), initializer=0)
         # Running sums of the counts. Integers: a float sum loses the tail of a large catalogue.
-        self.count_ends = add("count_ends", (size.num_items,), "zeros", "int64")
+        self.count_ends = self.add_table("count_ends", (items,), initializer=0)
 
     def adapt(self, interactions: Interactions) -> None:
+        super().adapt(interactions)
         self.count_ends.assign(np.cumsum(np.maximum(interactions.popularity, 1)))
         rng = np.random.default_rng(self.seed)
         self.neighbors.assign(nearby_items(interactions, self.num_neighbors, rng))
         self.chains.assign(keep_unseen(self.chains.value, interactions))
 
-    def pick(self, pool):
-        start = tf.gather(self.chains.value, pool.users)[:, 0]
-        here = self._place(pool, tf.where(start >= 0, start, pool.candidates[:, 0]))
+    def draw(self, view):
+        start = tf.gather(self.chains.value, view.users)[:, 0]
+        here = self._place(view, tf.where(start >= 0, start, view.candidates[:, 0]))
         for step in range(self.num_steps):
-            here = self._move(pool, here, pool.seed(f"{self.name}/{step}"))
-        write_first_rows(self.chains.value, pool.users, here.items[:, None])
-        return here.items
+            here = self._move(view, here, view.seed(f"{self.name}/{step}"))
+        write_first_rows(self.chains.value, view.users, here.items[:, None])
+        return Negatives(here.items[:, None])
 
-    def _place(self, pool: CandidatePool, items) -> _Place:
-        affinity = tf.math.log_sigmoid(pool.score_items(items[:, None])[:, 0])
+    def _place(self, view: CandidateView, items) -> _Place:
+        affinity = tf.math.log_sigmoid(view.score_items(items[:, None])[:, 0])
         log_target = self.power * tf.maximum(affinity, np.log(MIN_AFFINITY))
-        log_target = tf.where(pool.is_seen(pool.users, items), -float("inf"), log_target)
+        log_target = tf.where(view.history(view.users, items), -float("inf"), log_target)
         ends = self.count_ends.value
         starts = tf.where(items > 0, tf.gather(ends, tf.maximum(items - 1, 0)), 0)
         popularity = (tf.gather(ends, items) - starts) / ends[-1]
         neighbors = tf.gather(self.neighbors.value, items)
         return _Place(items, log_target, tf.cast(popularity, tf.float32), neighbors)
 
-    def _move(self, pool: CandidatePool, here: _Place, seed) -> _Place:
+    def _move(self, view: CandidateView, here: _Place, seed) -> _Place:
         rows, ends = tf.shape(here.items), self.count_ends.value
         for_chance, for_column, for_point = tf.unstack(tf.random.split(seed, 3))
         chance = tf.random.stateless_uniform([2, rows[0]], for_chance)
@@ -123,9 +121,9 @@ class ChainSampler(NegativeSampler):
             rows, for_column, maxval=self.num_neighbors, dtype=tf.int32
         )
         point = tf.random.stateless_uniform(rows, for_point, maxval=ends[-1], dtype=tf.int64)
-        popular = tf.searchsorted(ends, point, side="right")
+        popular = tf.searchsorted(ends, point, "right", tf.int64)
         nearby = tf.gather(here.neighbors, column, batch_dims=1)
-        there = self._place(pool, tf.where(chance[0] < 0.5, popular, nearby))
+        there = self._place(view, tf.where(chance[0] < 0.5, popular, nearby))
         log_ratio = there.log_target - here.log_target
         log_ratio += _log_proposal(there, here) - _log_proposal(here, there)
         is_accepted = tf.math.log(chance[1]) < log_ratio

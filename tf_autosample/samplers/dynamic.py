@@ -1,7 +1,6 @@
 """The sampler that follows the model: the hardest of a few uniform candidates."""
 
 import keras
-import tensorflow as tf
 
 from tf_autosample.samplers.base import CandidateSampler
 
@@ -25,6 +24,5 @@ class DynamicSampler(CandidateSampler):
     def __init__(self, num_candidates: int = 8, *, name: str | None = None, **kwargs):
         super().__init__(num_candidates, name=name or f"dns{num_candidates}", **kwargs)
 
-    def pick(self, pool):
-        scores = pool.scores[:, : self.num_candidates]
-        return pool.take(tf.argmax(scores, axis=1, output_type=tf.int32))
+    def draw(self, view):
+        return self.draw_best(view, view.scores[:, : self.num_candidates])

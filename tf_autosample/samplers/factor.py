@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.batches.proposals import Proposal
-from tf_autosample.samplers.base import ModelSize, NegativeSampler
+from tf_autosample.samplers.base import NegativeSampler
+from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
 
 # Ranks drawn per row; the first whose item is outside the history counts. Even where half of what
 # ranks high is in the history, a row falls back to a uniform item once in 256.
@@ -27,7 +27,7 @@ class FactorSampler(NegativeSampler):
 
     Orderings and sigma are renewed before each epoch from the final vectors, where the authors
     renew them after every I·log I draws. Returns an item; costs 8·d operations and 8 look-ups of
-    an int32 per positive, and a sort of d·I numbers per epoch. State: 4·d' bytes per item (256).
+    an integer per positive, and a sort of d·I numbers per epoch. State: 8·d' bytes per item (512).
 
     Args:
         rank_share: lambda / I, the mean rank of a pick as a share of the catalogue. Smaller is
@@ -44,41 +44,24 @@ class FactorSampler(NegativeSampler):
         self.rank_share = float(rank_share)
 
     @property
-    def proposal(self) -> Proposal:
-        return Proposal(uniform=1)
+    def traits(self) -> Traits:
+        return Traits(cost=NUM_DRAWS, selectivity=max(1.0, 1 / self.rank_share))
 
-    @property
-    def cost(self) -> int:
-        return NUM_DRAWS
-
-    @property
-    def selectivity(self) -> float:
-        return max(1.0, 1 / self.rank_share)
-
-    def create_state(self, size: ModelSize) -> None:
+    def add_state(self, size: ModelSize) -> None:
         dim = size.final_dim or size.dim
-        self.orderings = self.add_weight(
-            shape=(dim, size.num_items),
-            dtype="int32",
-            initializer=keras.initializers.Constant(-1),
-            trainable=False,
-            name="orderings",
-        )
-        self.spreads = self.add_weight(
-            shape=(dim,), initializer="zeros", trainable=False, name="spreads"
-        )
+        self.orderings = self.add_table("orderings", (dim, size.num_items))
+        self.spreads = self.add_table("spreads", (dim,), dtype="float32", initializer=0)
 
     def refresh(self, model, epoch: int) -> None:
         factors = np.asarray(model.final_embeddings()[1]).T
-        # One factor at a time: NumPy sorts into int64, twice the size of all that is kept.
-        orderings = [np.argsort(-one, kind="stable").astype(np.int32) for one in factors]
+        orderings = [np.argsort(-one, kind="stable") for one in factors]
         self.orderings.assign(np.stack(orderings))
         self.spreads.assign(factors.std(axis=1))
 
-    def pick(self, pool):
+    def draw(self, view):
         num_items = self.orderings.shape[1]
-        for_factor, for_rank = tf.unstack(tf.random.split(pool.seed(self.name), 2))
-        weights = tf.abs(pool.user_vectors) * self.spreads.value
+        for_factor, for_rank = tf.unstack(tf.random.split(view.seed(self.name), 2))
+        weights = tf.abs(view.user_vectors) * self.spreads.value
         largest = tf.reduce_max(weights, axis=1, keepdims=True)
         # All factors alike where none has a weight, also where the largest cannot divide.
         weights = tf.where(largest > MIN_WEIGHT, weights / tf.maximum(largest, MIN_WEIGHT), 1.0)
@@ -86,14 +69,15 @@ class FactorSampler(NegativeSampler):
         factors = tf.random.stateless_categorical(logits, NUM_DRAWS, for_factor, dtype=tf.int32)
         unit = tf.random.stateless_uniform(tf.shape(factors), for_rank, dtype=tf.float64)
         ranks = truncated_geometric(unit, self.rank_share * num_items, num_items)
-        is_from_top = tf.gather(pool.user_vectors, factors, batch_dims=1) > 0
+        is_from_top = tf.gather(view.user_vectors, factors, batch_dims=1) > 0
         places = tf.where(is_from_top, ranks, num_items - 1 - ranks)
         items = tf.gather_nd(self.orderings.value, tf.stack([factors, places], axis=-1))
         # There are no orderings only when a step runs before the first refresh.
-        is_usable = (items >= 0) & ~pool.is_seen(pool.users[:, None], items)
+        is_usable = (items >= 0) & ~view.history(view.users[:, None], items)
         first = tf.argmax(tf.cast(is_usable, tf.int32), axis=1, output_type=tf.int32)
-        picked = tf.gather(items, first, batch_dims=1)
-        return tf.where(tf.reduce_any(is_usable, axis=1), picked, pool.candidates[:, 0])
+        drawn = tf.gather(items, first[:, None], batch_dims=1)
+        is_found = tf.reduce_any(is_usable, axis=1, keepdims=True)
+        return Negatives(tf.where(is_found, drawn, view.candidates[:, :1]))
 
     def get_config(self):
         return {**super().get_config(), "rank_share": self.rank_share}

@@ -1,9 +1,12 @@
 """Samplers with trainable gates that split an item into two parts: DENS and ANS."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
-from tf_autosample.samplers.base import CandidateSampler, ModelSize
+from tf_autosample.samplers.base import CandidateSampler
+from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
 
 NOISE_SCALE = 0.1  # largest length of ANS's augmentation, after the authors' code
 MIN_DIVISOR = 1e-4  # 1 / x has neither value nor gradient at 0; sigmoid(1 / x) is flat long before
@@ -50,8 +53,6 @@ class DisentangledSampler(CandidateSampler):
     Reference: Lai et al., "Disentangled Negative Sampling for Collaborative Filtering", WSDM 2023.
     """
 
-    returns = "vector"
-
     def __init__(
         self,
         num_candidates: int = 6,
@@ -73,9 +74,13 @@ class DisentangledSampler(CandidateSampler):
         self.warmup_epochs, self.auxiliary_weight = warmup_epochs, float(auxiliary_weight)
         self.seed = seed
 
-    def create_state(self, size: ModelSize) -> None:
-        self.num_picks = size.num_layers + 1
-        self.returns = "vector" if size.num_layers else "item"
+    @property
+    def traits(self) -> Traits:
+        # One item where there is one layer; of many layers each may be another item's.
+        has_layers = self.size is None or self.size.num_layers > 0
+        return dataclasses.replace(super().traits, is_synthetic=has_layers)
+
+    def add_state(self, size: ModelSize) -> None:
         self.item_gate, self.user_gate, self.negative_gate, self.positive_gate = (
             _gate(size.dim, size.dim, self.seed + place) for place in range(4)
         )
@@ -95,22 +100,23 @@ class DisentangledSampler(CandidateSampler):
             context = context[:, None]
         return positive_part, negative_emb * tf.sigmoid(self.negative_gate(negative_emb) + context)
 
-    def pick(self, pool):
-        candidate_emb = pool.candidate_emb[:, : self.num_candidates]
-        _, relevant = self._relevant_parts(pool.user_emb, pool.positive_emb, candidate_emb)
+    def draw(self, view):
+        candidate_emb = view.candidate_emb[:, : self.num_candidates]
+        user_emb, positive_emb = map(tf.stop_gradient, (view.user_emb, view.positive_emb))
+        _, relevant = self._relevant_parts(user_emb, positive_emb, candidate_emb)
         sought = (1 - self.progress.value) * candidate_emb - relevant
-        return self.pick_layers(pool, tf.einsum("bld,bmld->bml", pool.user_emb, sought))
+        return self.draw_best(view, tf.einsum("bld,bmld->bml", user_emb, sought))
 
-    def form(self, user_emb, positive_emb, picked_emb, pool):
-        return self.join_layers(picked_emb)
+    def form(self, view, drawn):
+        negative_emb = self.join_layers(drawn)
+        return Formed(negative_emb, self._auxiliary(view, negative_emb))
 
-    def auxiliary_loss(self, user_emb, positive_emb, picked_emb, pool):
-        negative_emb = self.join_layers(picked_emb)
-        parts = self._relevant_parts(user_emb, positive_emb, negative_emb)
-        user = pool.readout(user_emb)
+    def _auxiliary(self, view, negative_emb):
+        parts = self._relevant_parts(view.user_emb, view.positive_emb, negative_emb)
+        user = view.readout(view.user_emb)
         (positive_in, positive_out), (negative_in, negative_out) = (
-            [tf.reduce_sum(user * pool.readout(one), axis=-1) for one in (part, whole - part)]
-            for part, whole in zip(parts, (positive_emb, negative_emb), strict=True)
+            [tf.reduce_sum(user * view.readout(one), axis=-1) for one in (part, whole - part)]
+            for part, whole in zip(parts, (view.positive_emb, negative_emb), strict=True)
         )
         orders = [
             positive_out - positive_in,
@@ -165,8 +171,6 @@ class AugmentedSampler(CandidateSampler):
     arXiv 2308.05972.
     """
 
-    returns = "vector"
-
     def __init__(
         self,
         num_candidates: int = 8,
@@ -183,29 +187,35 @@ class AugmentedSampler(CandidateSampler):
         if gain_weight < 0:
             raise ValueError(f"`gain_weight` must be >= 0. Received: gain_weight={gain_weight!r}.")
         _check_weight(auxiliary_weight)
-        self.num_picks = num_candidates
         self.gain_weight, self.auxiliary_weight = float(gain_weight), float(auxiliary_weight)
         self.seed = seed
 
-    def create_state(self, size: ModelSize) -> None:
+    @property
+    def traits(self) -> Traits:
+        return dataclasses.replace(super().traits, is_synthetic=True)
+
+    def add_state(self, size: ModelSize) -> None:
         self.item_gate = _gate(size.dim, size.dim, self.seed)
         self.user_gate = _gate(size.dim, size.dim, self.seed + 1)
         # With b = 0, 1 / (w·h + b) would start beyond ±1000 and m at 0 or 1, without gradient.
         self.magnitude = _gate(size.dim, 1, self.seed + 2, bias="ones")
 
-    def pick(self, pool):
-        candidates = pool.candidates[:, : self.num_candidates]
-        return candidates if self.num_candidates > 1 else candidates[:, 0]
+    def draw(self, view):
+        return Negatives(view.candidates[:, : self.num_candidates])
 
     def _gate_of(self, user_emb, candidate_emb):
         return tf.sigmoid(self.item_gate(candidate_emb) * self.user_gate(user_emb)[:, None])
 
-    def form(self, user_emb, positive_emb, picked_emb, pool):
-        candidate_emb, positive_emb = _with_candidates(picked_emb), positive_emb[:, None]
+    def form(self, view, drawn):
+        return Formed(self._augmented(view, drawn), self._auxiliary(view, drawn))
+
+    def _augmented(self, view, candidate_emb):
+        """The best of the candidates with noise in each layer, float [B, L+1, d]."""
+        user_emb, positive_emb = view.user_emb, view.positive_emb[:, None]
         gate = tf.stop_gradient(self._gate_of(user_emb, candidate_emb))
         divisor = self.magnitude(gate * candidate_emb * gate * positive_emb)
         length = NOISE_SCALE * tf.sigmoid(1 / _away_from_zero(divisor))
-        noise = tf.random.stateless_uniform(tf.shape(candidate_emb), pool.seed(self.name))
+        noise = tf.random.stateless_uniform(tf.shape(candidate_emb), view.seed(self.name))
         # The easy parts are (1 - g) times the whole ones: their difference has the same signs.
         direction = tf.sign(positive_emb - candidate_emb) * tf.math.l2_normalize(noise, axis=-1)
         noise = length * direction
@@ -215,8 +225,8 @@ class AugmentedSampler(CandidateSampler):
         augmented = tf.transpose(candidate_emb + noise, [0, 2, 1, 3])  # [B, L+1, M, d]
         return tf.gather(augmented, best, batch_dims=2)
 
-    def auxiliary_loss(self, user_emb, positive_emb, picked_emb, pool):
-        candidate_emb, positive_emb = _with_candidates(picked_emb), positive_emb[:, None]
+    def _auxiliary(self, view, candidate_emb):
+        user_emb, positive_emb = view.user_emb, view.positive_emb[:, None]
         gate = self._gate_of(user_emb, candidate_emb)
         hard, positive_hard = gate * candidate_emb, gate * positive_emb
         easy, positive_easy = candidate_emb - hard, positive_emb - positive_hard
@@ -233,11 +243,6 @@ class AugmentedSampler(CandidateSampler):
             "auxiliary_weight": self.auxiliary_weight,
             "seed": self.seed,
         }
-
-
-def _with_candidates(picked_emb):
-    """[B, M, L+1, d], whose axis of candidates is missing if M = 1."""
-    return picked_emb if picked_emb.shape.rank == 4 else picked_emb[:, None]
 
 
 def _away_from_zero(values):

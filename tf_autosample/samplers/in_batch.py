@@ -3,42 +3,13 @@
 import keras
 import tensorflow as tf
 
-from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
-
-
-class SharedSampler(NegativeSampler):
-    """Base of the samplers that give the same S negatives to every row, for a softmax loss.
-
-    They cost a [B, S] product and no look-up per row. A subclass defines `share`.
-    """
-
-    is_single = False
-    num_picks = 0
-    loss_kinds = ("softmax",)
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.supports_jit = False  # XLA has no histories of different lengths
-
-    @property
-    def cost(self) -> int:
-        return 1  # a row's own positive: what all rows share is no look-up of one row
-
-    def share(self, pool: CandidatePool):
-        """Returns the negatives of all rows.
-
-        Returns:
-            items int32 [S]; log_q float [S], the logarithm of how often each is expected among
-            the S; is_excluded bool [B, S], which of them a row leaves out.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define `share(pool)`.")
-
-    def pick(self, pool):
-        return tf.zeros([tf.size(pool.users), 0], tf.int32)
+from tf_autosample.samplers.base import NegativeSampler
+from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.view import CandidateView
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
-class InBatchSampler(SharedSampler):
+class InBatchSampler(NegativeSampler):
     """The other positives of the batch are the negatives, corrected for their popularity (logQ).
 
     Item j is expected B·count_j / n times in a batch, n the training interactions. The loss
@@ -56,23 +27,33 @@ class InBatchSampler(SharedSampler):
 
     def __init__(self, *, name: str = "in-batch", **kwargs):
         super().__init__(name=name, **kwargs)
+        self.supports_jit = False  # XLA has no histories of different lengths
 
-    def create_state(self, size: ModelSize) -> None:
+    @property
+    def traits(self) -> Traits:
+        # The cost is a row's own positive: what all rows share is no look-up of one row.
+        return Traits(num_negatives=None, loss_kinds=("softmax",))
+
+    def add_state(self, size: ModelSize) -> None:
         # The share of the interactions that an item has.
-        self.popularity = self.add_weight(
-            shape=(size.num_items,), initializer="zeros", trainable=False, name="popularity"
+        self.popularity = self.add_table(
+            "popularity", (size.num_items,), dtype="float32", initializer=0
         )
 
     def adapt(self, interactions) -> None:
+        super().adapt(interactions)
         self.popularity.assign(interactions.popularity / len(interactions))
 
-    def share(self, pool):
-        items = pool.positives
-        log_q = tf.math.log(self._expected_in_batch(pool, items))
-        return items, log_q, pool.is_seen.matrix(pool.users, items)
+    def draw(self, view):
+        return self._shared(view, view.positives, self._expected_in_batch(view, view.positives))
 
-    def _expected_in_batch(self, pool, items):
-        rows = tf.cast(tf.size(pool.positives), tf.float32)
+    def _shared(self, view: CandidateView, items, expected) -> Negatives:
+        """The negatives of all rows, from how often each is expected among them, float [S]."""
+        excluded = view.history.matrix(view.users, items)
+        return Negatives(items, log_q=tf.math.log(expected), excluded=excluded)
+
+    def _expected_in_batch(self, view: CandidateView, items):
+        rows = tf.cast(tf.size(view.positives), tf.float32)
         return rows * tf.gather(self.popularity.value, items)
 
 
@@ -99,14 +80,14 @@ class MixedSampler(InBatchSampler):
             raise ValueError(f"`num_uniform` must be >= 1. Received: num_uniform={num_uniform!r}.")
         self.num_uniform = num_uniform
 
-    def share(self, pool):
+    def draw(self, view):
         num_items = self.popularity.shape[0]
         uniform = tf.random.stateless_uniform(
-            [self.num_uniform], pool.seed(self.name), maxval=num_items, dtype=tf.int32
+            [self.num_uniform], view.seed(self.name), maxval=num_items, dtype=tf.int32
         )
-        items = tf.concat([pool.positives, uniform], axis=0)
-        expected = self._expected_in_batch(pool, items) + self.num_uniform / num_items
-        return items, tf.math.log(expected), pool.is_seen.matrix(pool.users, items)
+        items = tf.concat([view.positives, tf.cast(uniform, tf.int64)], axis=0)
+        expected = self._expected_in_batch(view, items) + self.num_uniform / num_items
+        return self._shared(view, items, expected)
 
     def get_config(self):
         return {**super().get_config(), "num_uniform": self.num_uniform}

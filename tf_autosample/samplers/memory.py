@@ -1,18 +1,22 @@
 """The sampler that remembers promising items per user, and what they scored: SRNS."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import SeenPairs
 from tf_autosample.data.interactions import Interactions
-from tf_autosample.samplers.base import CandidatePool, CandidateSampler, ModelSize
+from tf_autosample.samplers.base import CandidateSampler
+from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.view import CandidateView
 
 
 def keep_unseen(items, interactions: Interactions):
-    """Empties the places whose item has entered the user's history: int32 [U, S], -1 is empty."""
+    """Empties the places whose item has entered the user's history: int [U, S], -1 is empty."""
     users = tf.range(tf.shape(items)[0])[:, None]
-    is_kept = (items >= 0) & ~SeenPairs(interactions)(users, items)
+    is_kept = (items >= 0) & ~SeenPairs.of(interactions)(users, items)
     return tf.where(is_kept, items, -1)
 
 
@@ -44,7 +48,7 @@ class MemorySampler(CandidateSampler):
     renews it. An empty memory starts from fresh items.
 
     The bounded memory: in place of scores of thousands of items per user, it keeps the final
-    vectors of the last 5 epochs and computes from them the exact history of any pair. State: 4·S1
+    vectors of the last 5 epochs and computes from them the exact history of any pair. State: 8·S1
     bytes per user and 20·d' per user and item (1280 with d' = 64), five times the tables of a
     matrix factorization. Returns an item; costs S1 + S2 look-ups and (6·S1 + S2)·d multiplications
     per positive.
@@ -98,25 +102,20 @@ class MemorySampler(CandidateSampler):
         self.num_warm_up_epochs, self.num_snapshots = num_warm_up_epochs, num_snapshots
 
     @property
-    def cost(self) -> int:
-        return self.memory_size + self.num_candidates
+    def traits(self) -> Traits:
+        return dataclasses.replace(super().traits, cost=self.memory_size + self.num_candidates)
 
-    def create_state(self, size: ModelSize) -> None:
-        empty = keras.initializers.Constant(-1)
+    def add_state(self, size: ModelSize) -> None:
         shape = (self.num_snapshots, size.final_dim or size.dim)
-
-        def add(name, shape, initializer="zeros", dtype="int32"):
-            return self.add_weight(
-                shape=shape, initializer=initializer, dtype=dtype, trainable=False, name=name
-            )
-
-        self.memory = add("memory", (size.num_users, self.memory_size), empty)
-        self.epoch = add("epoch", ())
-        self.snapshot_epochs = add("snapshot_epochs", (self.num_snapshots,), empty)
-        self.past_users = add("past_users", (size.num_users, *shape), dtype="float32")
-        self.past_items = add("past_items", (size.num_items, *shape), dtype="float32")
+        vectors = {"dtype": "float32", "initializer": 0}
+        self.memory = self.add_table("memory", (size.num_users, self.memory_size))
+        self.epoch = self.add_table("epoch", (), initializer=0)
+        self.snapshot_epochs = self.add_table("snapshot_epochs", (self.num_snapshots,))
+        self.past_users = self.add_table("past_users", (size.num_users, *shape), **vectors)
+        self.past_items = self.add_table("past_items", (size.num_items, *shape), **vectors)
 
     def adapt(self, interactions: Interactions) -> None:
+        super().adapt(interactions)
         self.memory.assign(keep_unseen(self.memory.value, interactions))
 
     def refresh(self, model, epoch: int) -> None:
@@ -128,23 +127,23 @@ class MemorySampler(CandidateSampler):
         self.snapshot_epochs.value[slot].assign(epoch)
         self.epoch.assign(epoch)
 
-    def pick(self, pool):
-        fresh = pool.candidates[:, : self.num_candidates]
-        memory = tf.gather(self.memory.value, pool.users)
+    def draw(self, view):
+        fresh = view.candidates[:, : self.num_candidates]
+        memory = tf.gather(self.memory.value, view.users)
         memory = tf.where(memory >= 0, memory, fresh[:, : self.memory_size])
-        scores = pool.score_items(memory)
+        scores = view.score_items(memory)
         weight = self.variance_weight * tf.minimum(
             1.0, tf.cast(self.epoch.value, tf.float32) / self.num_warm_up_epochs
         )
-        chances = tf.sigmoid(scores - pool.positive_scores[:, None])
-        choice = tf.argmax(chances + weight * self._deviation(pool, memory), axis=1)
-        self._renew(pool, tf.concat([memory, fresh], axis=1), scores)
-        return tf.gather(memory, choice, batch_dims=1)
+        chances = tf.sigmoid(scores - view.positive_scores[:, None])
+        choice = tf.argmax(chances + weight * self._deviation(view, memory), axis=1)
+        self._renew(view, tf.concat([memory, fresh], axis=1), scores)
+        return Negatives(tf.gather(memory, choice[:, None], batch_dims=1))
 
-    def _deviation(self, pool: CandidatePool, items):
+    def _deviation(self, view: CandidateView, items):
         """Standard deviation of sigmoid(r_k - r_i) over the snapshots, float [B, S1]."""
-        users = tf.gather(self.past_users.value, pool.users)
-        positives = tf.gather(self.past_items.value, pool.positives)
+        users = tf.gather(self.past_users.value, view.users)
+        positives = tf.gather(self.past_items.value, view.positives)
         gaps = tf.gather(self.past_items.value, items) - positives[:, None]
         chances = tf.sigmoid(tf.einsum("btd,bstd->bst", users, gaps))
         # After a restart at epoch 0, snapshots of later epochs are of another run.
@@ -155,14 +154,14 @@ class MemorySampler(CandidateSampler):
         mean = tf.reduce_sum(share * chances, axis=-1, keepdims=True)
         return tf.sqrt(tf.reduce_sum(share * tf.square(chances - mean), axis=-1))
 
-    def _renew(self, pool: CandidatePool, items, memory_scores):
+    def _renew(self, view: CandidateView, items, memory_scores):
         """Draws the memories of the batch's users from `items`, int32 [B, S1 + S2]."""
-        scores = tf.concat([memory_scores, pool.scores[:, : self.num_candidates]], axis=1)
+        scores = tf.concat([memory_scores, view.scores[:, : self.num_candidates]], axis=1)
         order = tf.argsort(items, axis=1)
         items = tf.gather(items, order, batch_dims=1)
         is_repeated = tf.pad(items[:, 1:] == items[:, :-1], [[0, 0], [1, 0]])
         unit = tf.random.stateless_uniform(
-            tf.shape(items), pool.seed(self.name), minval=np.finfo(np.float32).tiny
+            tf.shape(items), view.seed(self.name), minval=np.finfo(np.float32).tiny
         )
         # The S largest of logits plus Gumbel noise are a draw without replacement, and no exp
         # of a score can overflow.
@@ -171,7 +170,7 @@ class MemorySampler(CandidateSampler):
         keys = tf.where(is_repeated, -float("inf"), keys)
         places = tf.math.top_k(keys, self.memory_size).indices
         memory = tf.gather(items, places, batch_dims=1)
-        write_first_rows(self.memory.value, pool.users, memory)
+        write_first_rows(self.memory.value, view.users, memory)
 
     def get_config(self):
         return {

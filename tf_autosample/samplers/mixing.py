@@ -1,11 +1,13 @@
 """Samplers that mix a hard negative with the positive: MixGCF and DINS."""
 
+import dataclasses
 import math
 
 import keras
 import tensorflow as tf
 
-from tf_autosample.samplers.base import CandidateSampler, ModelSize
+from tf_autosample.samplers.base import CandidateSampler
+from tf_autosample.samplers.contract import Formed, Traits
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -28,21 +30,22 @@ class MixGCFSampler(CandidateSampler):
     Recommender Systems", KDD 2021.
     """
 
-    returns = "vector"
-
     def __init__(self, num_candidates: int = 32, *, name: str | None = None, **kwargs):
         super().__init__(num_candidates, name=name or f"mixgcf{num_candidates}", **kwargs)
 
-    def create_state(self, size: ModelSize) -> None:
-        self.num_picks = size.num_layers + 1
+    @property
+    def traits(self) -> Traits:
+        return dataclasses.replace(super().traits, is_synthetic=True)
 
-    def pick(self, pool):
-        return self.pick_layers(pool, pool.layer_scores[:, : self.num_candidates])
+    def draw(self, view):
+        return self.draw_best(view, view.layer_scores[:, : self.num_candidates])
 
-    def form(self, user_emb, positive_emb, picked_emb, pool):
+    def form(self, view, drawn):
+        positive_emb = view.positive_emb
         rows, layers = tf.shape(positive_emb)[0], positive_emb.shape[1]
-        share = tf.random.stateless_uniform([rows, layers, 1], pool.seed(self.name))
-        return share * positive_emb + (1 - share) * self.join_layers(picked_emb)
+        share = tf.random.stateless_uniform([rows, layers, 1], view.seed(self.name))
+        share = tf.cast(share, positive_emb.dtype)
+        return Formed(share * positive_emb + (1 - share) * self.join_layers(drawn))
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -73,8 +76,6 @@ class DimensionMixupSampler(CandidateSampler):
     readout; here the readout is the model's.)
     """
 
-    returns = "vector"
-
     def __init__(
         self,
         num_candidates: int = 32,
@@ -91,16 +92,17 @@ class DimensionMixupSampler(CandidateSampler):
             )
         self.positive_weight = float(positive_weight)
 
-    def create_state(self, size: ModelSize) -> None:
-        self.num_picks = size.num_layers + 1
+    @property
+    def traits(self) -> Traits:
+        return dataclasses.replace(super().traits, is_synthetic=True)
 
-    def pick(self, pool):
-        return self.pick_layers(pool, pool.layer_scores[:, : self.num_candidates])
+    def draw(self, view):
+        return self.draw_best(view, view.layer_scores[:, : self.num_candidates])
 
-    def form(self, user_emb, positive_emb, picked_emb, pool):
-        gap = self.join_layers(picked_emb) - positive_emb
-        share = tf.sigmoid(pool.layer_query(user_emb) * gap - math.log(self.positive_weight))
-        return positive_emb + share * gap
+    def form(self, view, drawn):
+        gap = self.join_layers(drawn) - view.positive_emb
+        share = tf.sigmoid(view.layer_query() * gap - math.log(self.positive_weight))
+        return Formed(view.positive_emb + share * gap)
 
     def get_config(self):
         return {**super().get_config(), "positive_weight": self.positive_weight}

@@ -1,19 +1,21 @@
 """The loss-to-instance mixture: many samplers, one negative."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.batches.proposals import Proposal
+from tf_autosample.batches.proposals import Proposal, SeenPairs
 from tf_autosample.data.interactions import Interactions
-from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
-from tf_autosample.samplers.in_batch import SharedSampler
+from tf_autosample.samplers.base import NegativeSampler, TensorLayer
+from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
+from tf_autosample.samplers.view import CandidateView
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
-class SamplerMixture(NegativeSampler):
+class SamplerMixture(TensorLayer):
     """Forms one negative as the weighted sum of what K samplers propose.
 
     The *loss-to-instance* approximation: in place of sum_k w_k loss(u, i, e_k), one loss on the
@@ -33,8 +35,6 @@ class SamplerMixture(NegativeSampler):
     Reference: Lyu et al., "Towards Automated Negative Sampling in Implicit Recommendation",
     arXiv 2311.03526 (our own reading of its abstract).
     """
-
-    returns = "vector"
 
     def __init__(
         self,
@@ -57,7 +57,6 @@ class SamplerMixture(NegativeSampler):
         self.samplers = list(samplers)
         self.temperature = temperature
         self.logits = self.add_weight(shape=(len(names),), initializer="zeros", name="logits")
-        self.built = True
         self._fixed: list[float] | None = None
         if weights is not None:
             self.fix(weights)
@@ -79,10 +78,28 @@ class SamplerMixture(NegativeSampler):
         return [self.samplers[k] for k in self._active_indices]
 
     @property
-    def shared(self) -> SharedSampler | None:
-        """The active sampler if it gives all rows the same negatives; it cannot be blended."""
+    def traits(self) -> Traits:
+        """What is known of the samplers that take part; the proposal is that of all K."""
+        active = self.active
+        if len(active) == 1:
+            return dataclasses.replace(active[0].traits, proposal=self.proposal)
         self._check_blend(self._active_indices)
-        return self.active[0] if isinstance(self.active[0], SharedSampler) else None
+        traits = [sampler.traits for sampler in active]
+        weights = self._fixed or [1 / len(traits)] * len(traits)  # equal while they learn
+        weights = [weight for weight in weights if weight > 0]
+        kinds = set.intersection(*(set(one.loss_kinds) for one in traits))
+        return Traits(
+            self.proposal,
+            loss_kinds=tuple(kind for kind in traits[0].loss_kinds if kind in kinds),
+            cost=sum(one.cost for one in traits),
+            selectivity=sum(w * one.selectivity for w, one in zip(weights, traits, strict=True)),
+            is_synthetic=True,
+        )
+
+    @property
+    def history(self) -> SeenPairs | None:
+        """Of the training interactions, once `adapt` has shown them."""
+        return self.samplers[0].history
 
     @property
     def proposal(self) -> Proposal:
@@ -110,66 +127,55 @@ class SamplerMixture(NegativeSampler):
         self._check_blend(range(len(self.samplers)))
         self._fixed = None
 
-    def pick(self, pool: CandidatePool):
-        """Returns the picks of each active sampler by name, int32 [B, P] each."""
-        picks = {sampler.name: sampler.pick(pool) for sampler in self.active}
-        return {name: one if one.shape.rank == 2 else one[:, None] for name, one in picks.items()}
+    def draw(self, view: CandidateView) -> dict[str, Negatives]:
+        """Returns what each active sampler draws, by its name, without gradient."""
+        return {
+            sampler.name: Negatives(*map(_without_gradient, sampler.draw(view)))
+            for sampler in self.active
+        }
 
-    def form(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
-        """Returns the mixed negative, float [B, L+1, d]; [B, N, L+1, d] of a lone one with many.
+    def form(self, view: CandidateView, drawn: Mapping[str, Negatives]) -> tuple[Formed, Negatives]:
+        """Returns the mixed negative, and what a loss must know of it.
+
+        The embeddings of all that was drawn are looked up at once, with gradient.
 
         Args:
-            user_emb: float [B, L+1, d].
-            positive_emb: float [B, L+1, d].
-            picked_emb: float [B, P, L+1, d], what `pick` named.
-            pool: What `pick` saw.
+            view: What `draw` saw.
+            drawn: What `draw` returned, of the active samplers at least.
         """
-        formed = [
-            sampler.form(user_emb, positive_emb, own, pool)
-            for sampler, own in zip(self.active, self._split(picked_emb), strict=True)
-        ]
-        if len(formed) == 1:
-            return formed[0]
+        own = self._drawn_by_active(drawn)
+        if len(own) == 1:
+            (negatives,), (sampler,) = own, self.active
+            return sampler.form(view, view.item(negatives.items)), negatives
         self._check_blend(self._active_indices)
-        weights = tf.unstack(self._active_weights())
-        return tf.add_n([weight * one for weight, one in zip(weights, formed, strict=True)])
-
-    def auxiliary_loss(self, user_emb, positive_emb, picked_emb, pool: CandidatePool):
-        losses = [
-            sampler.auxiliary_loss(user_emb, positive_emb, own, pool)
-            for sampler, own in zip(self.active, self._split(picked_emb), strict=True)
+        items = tf.concat([one.items for one in own], axis=1)
+        parts = tf.split(view.item(items), [one.items.shape[1] for one in own], axis=1)
+        formed = [
+            sampler.form(view, part) for sampler, part in zip(self.active, parts, strict=True)
         ]
-        losses = [loss for loss in losses if loss is not None]
-        return tf.add_n(losses) if losses else None
+        weights = tf.unstack(tf.cast(self._active_weights(), parts[0].dtype))
+        mixed = [weight * one.embeddings for weight, one in zip(weights, formed, strict=True)]
+        losses = [one.auxiliary for one in formed if one.auxiliary is not None]
+        return Formed(tf.add_n(mixed), tf.add_n(losses) if losses else None), Negatives(items)
 
-    def weigh(self, pool: CandidatePool):
-        return self.active[0].weigh(pool) if len(self.active) == 1 else None
-
-    def join(self, picked):
-        """Returns int32 [B, P], the active samplers' picks side by side, from what `pick` gave."""
-        names = [sampler.name for sampler in self.active]
-        if not set(names) <= set(picked):
-            raise ValueError(
-                f"The batches must have been picked by the samplers now at work, {names}. "
-                f"Received: picks of {sorted(picked)}. Build the batches after `fix`."
-            )
-        return tf.concat([picked[name] for name in names], axis=1)
-
-    @property
-    def loss_kinds(self) -> tuple[str, ...]:
-        """Kinds of loss that every active sampler can be trained with, its own first."""
-        kinds = [sampler.loss_kinds for sampler in self.active]
-        return tuple(kind for kind in kinds[0] if all(kind in others for others in kinds))
+    def negatives(self, view: CandidateView) -> tuple[Formed, Negatives]:
+        """Returns both moves at once."""
+        return self.form(view, self.draw(view))
 
     def create_state(self, size: ModelSize) -> None:
+        """Creates the samplers' variables; see `NegativeSampler`."""
         for sampler in self.samplers:
             sampler.create_state(size)
+            sampler.built = True
+        self.size = size
 
     def adapt(self, interactions: Interactions) -> None:
+        """Shows all samplers the training interactions."""
         for sampler in self.samplers:
             sampler.adapt(interactions)
 
     def refresh(self, model, epoch: int) -> None:
+        """Renews the state of the active samplers before an epoch."""
         for sampler in self.active:
             sampler.refresh(model, epoch)
 
@@ -189,17 +195,18 @@ class SamplerMixture(NegativeSampler):
             return tf.nn.softmax(self.logits / self.temperature)
         return tf.constant([weight for weight in self._fixed if weight > 0], tf.float32)
 
-    def _split(self, picked_emb) -> list:
-        widths = [sampler.num_picks for sampler in self.active]
-        parts = tf.split(picked_emb, widths, axis=1)
-        return [
-            tf.squeeze(part, 1) if width == 1 else part
-            for part, width in zip(parts, widths, strict=True)
-        ]
+    def _drawn_by_active(self, drawn: Mapping[str, Negatives]) -> list[Negatives]:
+        names = [sampler.name for sampler in self.active]
+        if not set(names) <= set(drawn):
+            raise ValueError(
+                f"The negatives must have been drawn by the samplers now at work, {names}. "
+                f"Received: those of {sorted(drawn)}. Build the batches after `fix`."
+            )
+        return [Negatives(*drawn[name]) for name in names]
 
     def _check_blend(self, indices: Sequence[int]) -> None:
         blended = [self.samplers[k] for k in indices]
-        many = [sampler.name for sampler in blended if not sampler.is_single]
+        many = [sampler.name for sampler in blended if sampler.traits.num_negatives != 1]
         if len(blended) > 1 and many:
             raise ValueError(
                 f"Only samplers that give one negative can be blended; {many} give many. Received "
@@ -219,6 +226,10 @@ class SamplerMixture(NegativeSampler):
     def from_config(cls, config):
         samplers = [keras.saving.deserialize_keras_object(one) for one in config["samplers"]]
         return cls(**{**config, "samplers": samplers})
+
+
+def _without_gradient(one):
+    return None if one is None else tf.stop_gradient(one)
 
 
 def _union(samplers: Sequence[NegativeSampler]) -> Proposal:

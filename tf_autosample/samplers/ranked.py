@@ -1,9 +1,12 @@
 """Samplers that rank the candidates: one of the best, or one as hard as the positive allows."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
 from tf_autosample.samplers.base import CandidateSampler
+from tf_autosample.samplers.contract import Negatives, Traits
 
 # A base of 0 or below would make the target infinite, negative or, for a broken power, NaN.
 MIN_BASE = 1e-3
@@ -42,15 +45,16 @@ class TopSampler(CandidateSampler):
         self.num_best = num_best
 
     @property
-    def selectivity(self) -> float:
-        return self.num_candidates / self.num_best
+    def traits(self) -> Traits:
+        selectivity = self.num_candidates / self.num_best
+        return dataclasses.replace(super().traits, selectivity=selectivity)
 
-    def pick(self, pool):
-        best = tf.math.top_k(pool.scores[:, : self.num_candidates], self.num_best).indices
+    def draw(self, view):
+        best = tf.math.top_k(view.scores[:, : self.num_candidates], self.num_best).indices
         rank = tf.random.stateless_uniform(
-            [tf.shape(best)[0]], pool.seed(self.name), maxval=self.num_best, dtype=tf.int32
+            [tf.shape(best)[0]], view.seed(self.name), maxval=self.num_best, dtype=tf.int32
         )
-        return pool.take(tf.gather(best, rank, batch_dims=1))
+        return Negatives(view.take(tf.gather(best, rank[:, None], batch_dims=1)))
 
     def get_config(self):
         return {**super().get_config(), "num_best": self.num_best}
@@ -102,17 +106,17 @@ class AdaptiveHardnessSampler(CandidateSampler):
         self.hardness, self.shift, self.power = float(hardness), float(shift), float(power)
 
     @property
-    def ladder(self):
-        return self.ladder_by("hardness")
+    def traits(self) -> Traits:
+        return dataclasses.replace(super().traits, ladder=self.ladder_by("hardness"))
 
-    def pick(self, pool):
-        scores = pool.scores[:, : self.num_candidates]
-        base = tf.maximum(pool.positive_scores + self.shift, MIN_BASE)
+    def draw(self, view):
+        scores = view.scores[:, : self.num_candidates]
+        base = tf.maximum(view.positive_scores + self.shift, MIN_BASE)
         target = self.hardness * tf.pow(base, self.power + 1)
         # A target beyond the candidates means the outermost one. Moved there, it stays finite,
         # and no difference between candidates is lost to rounding beside it.
         target = tf.clip_by_value(target, tf.reduce_min(scores, 1), tf.reduce_max(scores, 1))
-        return pool.take(tf.argmin(tf.abs(scores - target[:, None]), axis=1, output_type=tf.int32))
+        return self.draw_best(view, -tf.abs(scores - target[:, None]))
 
     def get_config(self):
         return {

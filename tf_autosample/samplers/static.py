@@ -4,6 +4,7 @@ import keras
 
 from tf_autosample.batches.proposals import Proposal
 from tf_autosample.samplers.base import NegativeSampler
+from tf_autosample.samplers.contract import Negatives, Traits
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -26,17 +27,15 @@ class UniformSampler(NegativeSampler):
             raise ValueError(
                 f"`num_negatives` must be >= 1. Received: num_negatives={num_negatives!r}."
             )
-        self.num_negatives = self.num_picks = num_negatives
-        self.is_single = num_negatives == 1
+        self.num_negatives = num_negatives
 
     @property
-    def proposal(self) -> Proposal:
-        return Proposal(uniform=self.num_negatives)
+    def traits(self) -> Traits:
+        count = self.num_negatives
+        return Traits(Proposal(uniform=count), num_negatives=count, cost=count)
 
-    def pick(self, pool):
-        if self.is_single:
-            return pool.candidates[:, 0]
-        return pool.candidates[:, : self.num_negatives]
+    def draw(self, view):
+        return Negatives(view.candidates[:, : self.num_negatives])
 
     def get_config(self):
         return {**super().get_config(), "num_negatives": self.num_negatives}
@@ -63,11 +62,11 @@ class PopularitySampler(NegativeSampler):
         self.power = float(power)
 
     @property
-    def proposal(self) -> Proposal:
-        return Proposal(uniform=0, popularity=(self.power,))
+    def traits(self) -> Traits:
+        return Traits(Proposal(uniform=0, popularity=(self.power,)))
 
-    def pick(self, pool):
-        return pool.popular(self.power)
+    def draw(self, view):
+        return Negatives(view.popular(self.power)[:, None])
 
     def get_config(self):
         return {**super().get_config(), "power": self.power}

@@ -1,18 +1,15 @@
 """Samplers that give many negatives with weights: Softmax-v and AdaSIR."""
 
+import dataclasses
 import math
 
 import keras
 import tensorflow as tf
 
-from tf_autosample.batches.proposals import ComplementSampler, SeenPairs
+from tf_autosample.batches.proposals import ComplementSampler
 from tf_autosample.data.interactions import Interactions
-from tf_autosample.samplers.base import (
-    CandidatePool,
-    CandidateSampler,
-    ModelSize,
-    NegativeSampler,
-)
+from tf_autosample.samplers.base import CandidateSampler, NegativeSampler
+from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
 
 # Keeps Softmax-v's temperature above 0 where all candidates have the same loss.
 MIN_VARIANCE = 1e-12
@@ -43,9 +40,6 @@ class SoftmaxSampler(CandidateSampler):
     2023, arXiv 2302.03472. The official code adds the terms up over a batch where we take the mean.
     """
 
-    is_single = False
-    loss_kinds = ("pairwise",)
-
     def __init__(
         self,
         hardness: float = 1.0,
@@ -64,23 +58,25 @@ class SoftmaxSampler(CandidateSampler):
                 f"Received: num_candidates={num_candidates!r}."
             )
         self.hardness = float(hardness)
-        self.num_picks = num_candidates
 
     @property
-    def selectivity(self) -> float:
-        # A law at the distance rho from the uniform one leaves exp(-rho) of the candidates.
-        return math.exp(min(self.hardness, math.log(self.num_candidates)))
+    def traits(self) -> Traits:
+        return dataclasses.replace(
+            super().traits,
+            num_negatives=self.num_candidates,
+            loss_kinds=("pairwise",),
+            # A law at the distance rho from the uniform one leaves exp(-rho) of the candidates.
+            selectivity=math.exp(min(self.hardness, math.log(self.num_candidates))),
+        )
 
-    def pick(self, pool):
-        return pool.candidates[:, : self.num_candidates]
-
-    def weigh(self, pool: CandidatePool):
-        scores = pool.scores[:, : self.num_candidates]
-        losses = tf.nn.softplus(scores - pool.positive_scores[:, None])
+    def draw(self, view):
+        scores = view.scores[:, : self.num_candidates]
+        losses = tf.nn.softplus(scores - view.positive_scores[:, None])
         mean, variance = tf.nn.moments(losses, axes=[1], keepdims=True)
         tau = tf.sqrt(variance / (2 * self.hardness) + MIN_VARIANCE)
         # Centred, the logits are at most sqrt(2 rho N), however small the variance.
-        return tf.stop_gradient(tf.nn.softmax((losses - mean) / tau))
+        weights = tf.nn.softmax((losses - mean) / tau)
+        return Negatives(view.candidates[:, : self.num_candidates], weights)
 
     def get_config(self):
         return {**super().get_config(), "hardness": self.hardness}
@@ -98,7 +94,7 @@ class ResamplingSampler(NegativeSampler):
     present scores, without gradient.
 
     Returns K items with weights. Costs 2·K look-ups and 2·K·d multiplications per positive, and
-    U·R·d per epoch. State: 4·S bytes per user (200).
+    U·R·d per epoch. State: 8·S bytes per user (400).
 
     Args:
         num_negatives: K. More than one trains alone and cannot be blended. Defaults to 5.
@@ -112,8 +108,6 @@ class ResamplingSampler(NegativeSampler):
     stored resampling weight to that softmax; we have none of the three (a correction would have to
     subtract it). It is the variant with uniform proposal, without rank-based weights of positives.
     """
-
-    loss_kinds = ("pairwise",)
 
     def __init__(
         self,
@@ -134,31 +128,25 @@ class ResamplingSampler(NegativeSampler):
         for argument, value in sizes.items():
             if value < 1:
                 raise ValueError(f"`{argument}` must be >= 1. Received: {argument}={value!r}.")
-        self.num_negatives = self.num_picks = num_negatives
-        self.is_single = num_negatives == 1
+        self.num_negatives = num_negatives
         self.pool_size, self.num_candidates, self.seed = pool_size, num_candidates, seed
         self._uniform: ComplementSampler | None = None
-        self._is_seen: SeenPairs | None = None
 
     @property
-    def cost(self) -> int:
-        return self.num_negatives
-
-    @property
-    def selectivity(self) -> float:
-        return max(1.0, self.num_candidates / self.pool_size)
-
-    def create_state(self, size: ModelSize) -> None:
-        self.pools = self.add_weight(
-            shape=(size.num_users, self.pool_size),
-            dtype="int32",
-            initializer=keras.initializers.Constant(-1),
-            trainable=False,
-            name="pools",
+    def traits(self) -> Traits:
+        return Traits(
+            num_negatives=self.num_negatives,
+            loss_kinds=("pairwise",),
+            cost=self.num_negatives,
+            selectivity=max(1.0, self.num_candidates / self.pool_size),
         )
 
+    def add_state(self, size: ModelSize) -> None:
+        self.pools = self.add_table("pools", (size.num_users, self.pool_size))
+
     def adapt(self, interactions: Interactions) -> None:
-        self._uniform, self._is_seen = ComplementSampler(interactions), SeenPairs(interactions)
+        super().adapt(interactions)
+        self._uniform = ComplementSampler.of(interactions)
 
     def refresh(self, model, epoch: int) -> None:
         user_emb, item_emb = model.final_embeddings()
@@ -178,30 +166,23 @@ class ResamplingSampler(NegativeSampler):
         fresh = tf.gather(candidates, places, batch_dims=1)
         old = tf.gather(self.pools.value, users)
         # An item of a former fit's pool may have entered the history since.
-        is_usable = (old >= 0) & ~self._is_seen(users[:, None], old)
+        is_usable = (old >= 0) & ~self.history(users[:, None], old)
         is_kept = tf.random.stateless_uniform(tf.shape(old), keep) < 0.5
         pools = tf.where(is_usable & is_kept, old, fresh)
         self.pools.value.scatter_update(tf.IndexedSlices(pools, users))
 
-    def pick(self, pool):
-        items = self._draw(pool)
-        return items[:, 0] if self.is_single else items
-
-    def weigh(self, pool: CandidatePool):
-        if self.is_single:
-            return None
-        # The same seed draws the same items as `pick` did for this batch.
-        return tf.stop_gradient(tf.nn.softmax(pool.score_items(self._draw(pool))))
-
-    def _draw(self, pool: CandidatePool):
-        pools = tf.gather(self.pools.value, pool.users)
-        shape = [tf.size(pool.users), self.num_negatives]
+    def draw(self, view):
+        pools = tf.gather(self.pools.value, view.users)
+        shape = [tf.size(view.users), self.num_negatives]
         places = tf.random.stateless_uniform(
-            shape, pool.seed(self.name), maxval=self.pool_size, dtype=tf.int32
+            shape, view.seed(self.name), maxval=self.pool_size, dtype=tf.int32
         )
         items = tf.gather(pools, places, batch_dims=1)
         # Pools are empty only when a step runs before the first refresh.
-        return tf.where(items >= 0, items, pool.candidates[:, :1])
+        items = tf.where(items >= 0, items, view.candidates[:, :1])
+        if self.num_negatives == 1:
+            return Negatives(items)
+        return Negatives(items, tf.nn.softmax(view.score_items(items)))
 
     def get_config(self):
         return {

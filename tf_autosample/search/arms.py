@@ -186,7 +186,7 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
         own: Arms over these samplers, not trained yet.
     """
     known = [one.name for one in samplers]
-    arms = [newcomer(Arm({one.name: 1.0}, ladder=one.ladder), samplers) for one in samplers]
+    arms = [newcomer(Arm({one.name: 1.0}, ladder=one.traits.ladder), samplers) for one in samplers]
     for one in own:
         used = one.weights | (one.before or {})
         if set(used) - set(known):
@@ -206,10 +206,11 @@ def all_arms(samplers: Sequence, own: Sequence[Arm]) -> list[Arm]:
 def newcomer(arm: Arm, samplers: Sequence) -> Arm:
     """Returns an untrained copy that knows what follows from its samplers, such as its cost."""
     copy, used = arm.untrained(), [one for one in samplers if one.name in arm.weights]
-    copy.cost = sum(one.cost for one in used)
-    copy.selectivity = sum(arm.weights[one.name] * one.selectivity for one in used)
-    copy.is_synthetic = len(used) > 1 or used[0].returns == "vector"
-    copy.can_blend = all(one.is_single for one in used)
+    traits = [one.traits for one in used]
+    copy.cost = sum(one.cost for one in traits)
+    copy.selectivity = sum(arm.weights[one.name] * one.traits.selectivity for one in used)
+    copy.is_synthetic = len(used) > 1 or traits[0].is_synthetic
+    copy.can_blend = all(one.num_negatives == 1 for one in traits)
     return copy
 
 

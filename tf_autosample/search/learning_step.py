@@ -24,14 +24,14 @@ class LearningStep:
         self.num_pairs = len(validation)
         self.users, self.items = tf.constant(validation.users), tf.constant(validation.items)
         if criterion == "alignment":
-            self.candidates = ComplementSampler(model.batches.interactions, 0.0)
+            self.candidates = ComplementSampler.of(model.batches.interactions, 0.0)
 
     def __call__(self, batch):
         model, logits = self.model, self.model.sampler.logits
         variables = [one for one in model.trainable_variables if one is not logits]
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
-                loss = model._loss(batch)
+                loss = model.batch_loss(batch)
             sources = [*variables, logits.value]
             *gradients, steepest = inner.gradient(loss, sources)
             if self.criterion == "alignment":
