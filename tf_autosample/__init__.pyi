@@ -5,6 +5,7 @@ from . import report as report
 from . import samplers as samplers
 from . import search as search
 from . import serving as serving
+from .batches.negative_sampling import NegativeSampling as NegativeSampling
 from .batches.pipeline import TrainingBatches as TrainingBatches
 from .batches.pipeline import training_batches as training_batches
 from .batches.proposals import Proposal as Proposal

@@ -7,15 +7,17 @@ a search can be shown the very same stream.
 
 from collections.abc import Iterator
 
-import numpy as np
 import tensorflow as tf
 
-from tf_autosample.batches.proposals import ComplementSampler, Proposal
+from tf_autosample.batches.negative_sampling import (
+    NegativeSampling,
+    as_proposal,
+    check_device,
+    hashed,
+)
 from tf_autosample.data.interactions import DataError, Interactions
 
-# Random streams. A popularity column has that of its power, whatever columns stand beside it: 1
-# and the bits of the float, which are those of a NaN where they would give one of these.
-UNIFORM, ORDER, STEP = 0, -1, -2
+ORDER = -1  # the random stream of the order of rows; see `negative_sampling` for the others
 
 
 class TrainingBatches:
@@ -63,7 +65,7 @@ class TrainingBatches:
 def training_batches(
     interactions: Interactions,
     batch_size: int,
-    candidates: Proposal | int,
+    candidates,
     *,
     seed: int,
     shard: tuple[int, int] = (0, 1),
@@ -77,8 +79,8 @@ def training_batches(
         interactions: The training interactions. Positives are drawn from them, candidates from
             outside each user's history in them; validation and test positives stay eligible.
         batch_size: B, rows per batch.
-        candidates: M, the number of uniform candidates per row, or the `proposal` of the
-            sampler to train with.
+        candidates: The sampler or mixture to train with, its `proposal`, or an integer M for M
+            uniform candidates per row.
         seed: Seeds order and candidates.
         shard: (index, count). Worker `index` of `count` reads every count-th row of the same
             epoch; all workers get the same number of rows, so up to count - 1 rows of an epoch
@@ -96,8 +98,9 @@ def training_batches(
         DataError: If there is no interaction or a user has no item left as a negative.
         ValueError: If an argument is out of range.
     """
-    proposal = candidates if isinstance(candidates, Proposal) else Proposal(uniform=candidates)
-    _check_arguments(interactions, batch_size, shard, placement, model, device)
+    proposal = as_proposal(candidates)
+    _check_arguments(interactions, batch_size, shard, placement, model)
+    check_device(device)
     num_rows = len(interactions) // shard[1]
     steps = -(-num_rows // batch_size)
     clock = tf.Variable(0, dtype=tf.int64, trainable=False, name="clock")
@@ -105,13 +108,13 @@ def training_batches(
     starts = tf.data.Dataset.range(1).map(lambda _: clock.read_value())
     dataset = starts.flat_map(lambda start: tf.data.Dataset.range(start, start + steps))
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+    sampling = NegativeSampling(
+        interactions, proposal, seed=seed, model=model, device=device, stream=shard[0]
+    )
     read_rows = _row_reader(interactions, batch_size, num_rows, steps, seed, shard)
-    draw_candidates = _candidate_drawer(interactions, proposal, seed, shard[0], device)
     dataset = dataset.map(read_rows, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = dataset.map(draw_candidates, num_parallel_calls=tf.data.AUTOTUNE)
-    if placement == "pipeline":
-        model.adapt(interactions)
-        dataset = dataset.map(_on(device, model.draw_negatives))
+    # What a model picks depends on when: one batch after the other, so that it reads them in turn.
+    dataset = dataset.map(sampling, None if model else tf.data.AUTOTUNE)
     if device:
         dataset = dataset.apply(tf.data.experimental.copy_to_device(device))
     with tf.device(device):
@@ -131,9 +134,9 @@ def training_batches(
 
 
 def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
-    """Returns batch number -> (batch number, users [B], positives [B])."""
+    """Returns batch number -> {"step": batch number, "users": [B], "positives": [B]}."""
     index, count = shard
-    word = _word(seed, ORDER)
+    word = hashed(seed, ORDER)
     with tf.device("/cpu:0"):
         users, positives = tf.constant(interactions.users), tf.constant(interactions.items)
 
@@ -146,62 +149,13 @@ def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
         row = tf.raw_ops.RandomIndexShuffle(
             index=place, seed=words, max_index=tf.constant(len(users) - 1, tf.int64), rounds=16
         )
-        return number, *(tf.cast(tf.gather(ids, row), tf.int64) for ids in (users, positives))
+        columns = {"users": users, "positives": positives}
+        return {"step": number, **{name: tf.gather(one, row) for name, one in columns.items()}}
 
     return read_rows
 
 
-def _candidate_drawer(interactions, proposal, seed, shard_index, device):
-    """Returns what `read_rows` gives -> a batch."""
-    with tf.device(device or "/cpu:0"):
-        columns = [(UNIFORM, 0.0, proposal.uniform)]
-        columns += [(1 + int(np.float64(one).view("int64")), one, 1) for one in proposal.popularity]
-        samplers = [
-            (_word(seed, stream, shard_index), ComplementSampler.of(interactions, power), width)
-            for stream, power, width in columns
-            if width
-        ]
-    first_row = _word(seed, STEP, shard_index) % 2**30
-
-    def draw_candidates(number, users, positives):
-        candidates = [
-            sampler.draw(users, width, tf.stack([word, number]))
-            for word, sampler, width in samplers
-        ]
-        # One seed per row, not one per batch: every tensor of a batch can be cut along its rows.
-        rows = tf.range(first_row, first_row + tf.size(users))
-        numbers = tf.fill(tf.shape(rows), tf.cast(number % 2**31, tf.int32))
-        return {
-            "users": users,
-            "positives": positives,
-            "candidates": tf.concat(candidates, axis=1),
-            "seeds": tf.stack([numbers, rows], axis=1),
-        }
-
-    return _on(device, draw_candidates)
-
-
-def _on(device: str | None, function):
-    """Places the operations of a function that a `Dataset.map` on the host calls."""
-
-    def placed(*arguments):
-        with tf.device(device):
-            return function(*arguments)
-
-    return placed
-
-
-def _word(*numbers: int) -> int:
-    """Hashes seed, stream and shard to 63 bits: one word of a random stream's seed."""
-    return int(
-        np.random.SeedSequence([number % 2**64 for number in numbers]).generate_state(1, np.uint64)[
-            0
-        ]
-        >> np.uint64(1)
-    )
-
-
-def _check_arguments(interactions, batch_size, shard, placement, model, device) -> None:
+def _check_arguments(interactions, batch_size, shard, placement, model) -> None:
     index, count = shard
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size!r}.")
@@ -219,7 +173,3 @@ def _check_arguments(interactions, batch_size, shard, placement, model, device) 
             f"`interactions` must hold at least one row per shard. Received: {len(interactions)} "
             f"rows for {count} shards."
         )
-    devices = [one.name.removeprefix("/device:") for one in tf.config.list_logical_devices()]
-    spec = tf.DeviceSpec.from_string(device or "/cpu:0")
-    if f"{spec.device_type}:{spec.device_index}" not in devices:  # TensorFlow would fall back
-        raise ValueError(f"`device` must be one of {devices}. Received: device={device!r}.")
