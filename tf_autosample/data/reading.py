@@ -73,8 +73,8 @@ def read_interactions(
 
     Args:
         path: file.
-        format: str. Defaults to what the suffix says: .csv, .tsv, .inter, .parquet, .jsonl,
-            .ndjson, .txt (adjacency), each also with .gz or .zst behind it.
+        format: str. Defaults to what the suffix says: .csv, .dat, .tsv, .inter, .parquet, .jsonl,
+            .ndjson, .txt (adjacency), text also with .gz or .zst behind it.
         columns: list of str. Names of all columns, in their order, for CSV or TSV without a
             header line.
         separator: str. Between the fields of CSV or TSV, if not a comma or a tab.

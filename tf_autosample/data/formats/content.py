@@ -4,6 +4,7 @@ polars unpacks gzip and zstandard by their first bytes, whatever the file is cal
 """
 
 import pathlib
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ OTHERS = {
     b"PAR1": ("a Parquet file", 'Pass format="parquet"'),
 }
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-NOT_TEXT = r"[\x00-\x08\x0e-\x1a\x1c-\x1f]"
+TWO_BYTES = re.compile(r"(\w\0){3}|(\0\w){3}")
 
 
 def text_lines(path: pathlib.Path) -> "pl.LazyFrame":
@@ -90,10 +91,11 @@ def refuse_other_encodings(path: pathlib.Path) -> None:
         path,
         has_header=False,
         schema={"line": pl.String},
-        separator="\x01",
+        separator="\x1f",
         quote_char=None,
         encoding="utf8-lossy",
         truncate_ragged_lines=True,
+        extra_columns="ignore",
         empty_string_is_null=False,
         glob=False,
         row_index_name="row",
@@ -101,12 +103,12 @@ def refuse_other_encodings(path: pathlib.Path) -> None:
     )
     line = pl.col("line")
     try:
-        strange = lines.filter(line.str.contains(NOT_TEXT)).head(1).collect()["line"]
+        zero = lines.filter(line.str.contains("\0", literal=True)).head(1).collect()["line"]
         wrong = lines.filter(line.str.contains("\ufffd")).head(1).collect()
     except (pl.exceptions.PolarsError, OSError):
         return  # not readable at all, which is another fault
-    if len(wrong) and len(strange):
-        _refuse_binary(path, strange.item())
+    if len(zero):
+        _refuse_binary(path, zero.item())
     if len(wrong):
         row, line = wrong.row(0)
         convert = f"{_unpack(path)} | iconv -f latin1 -t utf-8 > {_new_name(path)}"
@@ -117,8 +119,8 @@ def refuse_other_encodings(path: pathlib.Path) -> None:
 
 
 def _refuse_binary(path: pathlib.Path, line: str) -> None:
-    if line.count("\0") > len(line) // 3:
-        _refuse_utf_16(path, "a zero byte next to most characters")
+    if TWO_BYTES.search(line):
+        _refuse_utf_16(path, "a zero byte next to every character")
     raise DataError(
         f"{path} must be UTF-8 text. Received: binary content, {line[:20]!r}. If it is an archive, "
         "unpack it; if another program wrote it, export CSV or Parquet there."

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 CHUNK = 100_000  # lines parsed by Python at a time
-# polars turns what it finds in a column of strings into text. Text like this may have been
-# something else.
-NOT_SURELY_A_STRING = r"^(-?(0|[1-9])[\d.eE+-]*|true|false|[\[{].*)$"
+# polars turns what it finds in a column of strings into text, half a surrogate pair into a zero.
+# Text like this may have been something else.
+NOT_SURELY_A_STRING = r"^(-?(0|[1-9])[\d.eE+-]*|true|false|[\[{].*)$|\x00"
 
 
 def read_json_lines(path: pathlib.Path, first: str, columns: dict[str, str]) -> "pl.DataFrame":

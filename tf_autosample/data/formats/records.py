@@ -13,7 +13,10 @@ CHUNK = 100_000  # lines at a time
 
 
 class Record(NamedTuple):
-    """One record: the line it starts on, its fields, and what is wrong with it, or None."""
+    """One record: the line it starts on, its fields, and what is wrong with it, or None.
+
+    Where something is wrong, the fields are those of the first line without regard to quotes.
+    """
 
     row: int
     fields: list[str]
@@ -59,11 +62,11 @@ def read_records(path: pathlib.Path, separator: str) -> Iterator[Record]:
             return
         except csv.Error as error:
             lines.take_back_all_but_one()
-            fields = []
+            fields = lines.taken[0].split(separator)
             fault = (
                 f"the line must be CSV. Received: {lines.taken[0][:60]!r}: {error}. A quote has no "
                 'partner, or one inside a field is not doubled ("" and not \\").'
             )
-        if fields or fault:
+        if fields:
             yield Record(row, fields, fault)
         row += len(lines.taken)

@@ -101,10 +101,10 @@ def _parse_records(
 
     records = read_records(path, dialect.separator)
     first = next(records)
-    if first.fault:
-        raise DataError(f"{path}, row {first.row}: {first.fault}")
     line = dialect.separator.join(first.fields)
     names, places = locate_fields(path, line, first.fields, columns, dialect)
+    if dialect.names is None and first.fault:
+        raise DataError(f"{path}, row {first.row} must be a header line: {first.fault}")
     if dialect.names is not None:
         records = itertools.chain([first], records)
     schema = {"row": pl.Int64, "fields": pl.Int64, "fault": pl.String}
