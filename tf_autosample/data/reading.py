@@ -11,6 +11,7 @@ import numpy as np
 from tf_autosample.data.formats import Format, Table, drop_bad_rows, find_format, read_table
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.data.vocabulary import Vocabulary
+from tf_autosample.extras import explain_missing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,6 +44,7 @@ class InteractionData:
     titles: np.ndarray | None = None
 
 
+@explain_missing()
 def read_interactions(
     path: str | os.PathLike,
     *,
