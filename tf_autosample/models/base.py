@@ -4,13 +4,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.pipeline import TrainingBatches
 from tf_autosample.batches.proposals import SeenPairs
+from tf_autosample.data.checks import check_id_space
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import EpochStart, check_batches
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
+from tf_autosample.models.trained import TrainedIds
 from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
 from tf_autosample.samplers.mixture import SamplerMixture
 
@@ -69,6 +72,7 @@ class RetrievalModel(keras.Model):
     ):
         super().__init__(**kwargs)
         self.num_users, self.num_items = num_users, num_items
+        self._trained = TrainedIds(num_users, num_items)
         self.ranking_loss, self.l2, self.normalize = loss, l2, normalize
         is_mixture = isinstance(sampler, SamplerMixture)
         self.sampler = sampler if is_mixture else SamplerMixture([sampler])
@@ -121,8 +125,35 @@ class RetrievalModel(keras.Model):
         )
         return tf.reduce_sum(user * item, axis=-1)
 
+    @property
+    def trained_users(self) -> tf.Variable:
+        """Bool [U]: the users that any `fit` has taught the model; none before the first.
+
+        Others are ranked as an unknown user is, by `evaluate` and by a server. Assign True to
+        those whose vectors come from elsewhere.
+        """
+        return self._trained.users
+
+    @property
+    def trained_items(self) -> tf.Variable:
+        """Bool [I]: the same of items. Others are left out of rankings."""
+        return self._trained.items
+
+    def taught_by(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
+        """Returns bool [U] and bool [I]: the ids whose vectors training gives a meaning.
+
+        Those with a row. Override it in a model that knows ids by their features.
+        """
+        return interactions.histories.lengths > 0, interactions.popularity > 0
+
     def adapt(self, interactions: Interactions) -> None:
-        """Tells the samplers what is training data. `fit` does it."""
+        """Tells the model and its samplers what is training data. `fit` does it.
+
+        Raises:
+            DataError: If the id space is another than the model's.
+        """
+        check_id_space("interactions", interactions, self)
+        self._trained.mark(*self.taught_by(interactions))
         self._is_seen = SeenPairs(interactions)
         self.sampler.adapt(interactions)
 
@@ -221,8 +252,10 @@ class RetrievalModel(keras.Model):
 
         Raises:
             TypeError: If `batches` is something else.
+            DataError: If the batches are over another id space than the model's.
         """
         check_batches(batches, self.sampler, kwargs)
+        check_id_space("batches", batches.interactions, self)
         callbacks = keras.tree.flatten(callbacks) if callbacks else []
         for one in callbacks:
             if hasattr(one, "before_fit"):  # a search may train on fewer users first

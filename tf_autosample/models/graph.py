@@ -228,9 +228,11 @@ class GraphModel(RetrievalModel):
 
     @classmethod
     def from_config(cls, config):
-        for name in ("interactions", "initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return super().from_config(config)
+        given = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("interactions", "initializer")
+        }
+        return super().from_config({**config, **given})
 
 
 def _sorted_pairs(interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 
+from tf_autosample.data.checks import check_id_space
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.search.arms import Arm, all_arms, choose, newcomer
 from tf_autosample.search.checks import check_arguments, check_callbacks, check_fit, data_checksum
@@ -108,6 +109,7 @@ class AutoSample(keras.callbacks.Callback):
     def before_fit(self, model: keras.Model, batches, callbacks) -> None:
         """Races on a sample of the users first, if there is to be one. `fit` calls it."""
         check_callbacks(callbacks)
+        check_id_space("validation", self.validation, model)
         self._sampled = race_on_sample(self, model, batches)
 
     def on_train_begin(self, logs=None):
