@@ -14,7 +14,7 @@ from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import EpochStart, check_batches
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
 from tf_autosample.models.trained import TrainedIds
-from tf_autosample.samplers import CandidatePool, ModelSize, NegativeSampler
+from tf_autosample.samplers import CandidatePool, ModelSize, Samplers
 from tf_autosample.samplers.mixture import SamplerMixture
 
 
@@ -43,8 +43,9 @@ class RetrievalModel(keras.Model):
     Args:
         num_users: U.
         num_items: I.
-        sampler: A `NegativeSampler` or a `SamplerMixture`. A lone sampler becomes a mixture of
-            one, which costs what the sampler costs.
+        sampler: A `NegativeSampler`, a name such as "dns:m=8", a list of them or a
+            `SamplerMixture`. What is no mixture becomes one; of one sampler it costs what the
+            sampler costs. A sampler trains in one model.
         loss: A loss from `losses`. None takes the one that each sampler is meant for.
         l2: Weight of the L2 penalty on the layer-0 rows that a batch touches: half the squared
             norms of user, positive and negative, averaged over the batch.
@@ -63,7 +64,7 @@ class RetrievalModel(keras.Model):
         self,
         num_users: int,
         num_items: int,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         *,
         loss: Loss | None = None,
         l2: float = 1e-3,
@@ -75,7 +76,7 @@ class RetrievalModel(keras.Model):
         self._trained = TrainedIds(num_users, num_items)
         self.ranking_loss, self.l2, self.normalize = loss, l2, normalize
         is_mixture = isinstance(sampler, SamplerMixture)
-        self.sampler = sampler if is_mixture else SamplerMixture([sampler])
+        self.sampler = sampler if is_mixture else SamplerMixture(sampler)
         _check_loss(loss, self.sampler)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.batches: TrainingBatches | None = None

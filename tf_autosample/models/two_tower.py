@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.models.base import Encoders, RetrievalModel
-from tf_autosample.samplers import NegativeSampler
+from tf_autosample.samplers import Samplers
 
 # Constructor arguments that are layers.
 PARTS = ("user_features", "item_features", "user_tower", "item_tower")
@@ -89,7 +89,7 @@ class TwoTower(RetrievalModel):
         item_features: Name -> array [I, ...].
         user_tower: A `keras.Model` or layer: dict of tensors [n, ...] -> float [n, d].
         item_tower: The same for items, with the same d.
-        sampler: The negative sampler or mixture to train with.
+        sampler: What to train with: see `RetrievalModel`.
         **kwargs: `loss`, `l2`, `normalize` of `RetrievalModel`. The L2 penalty falls on the
             towers' outputs; regularise their weights within the towers.
 
@@ -111,7 +111,7 @@ class TwoTower(RetrievalModel):
         item_features: Mapping[str, np.ndarray],
         user_tower: keras.layers.Layer,
         item_tower: keras.layers.Layer,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         **kwargs,
     ):
         users, items = _table(user_features, "users"), _table(item_features, "items")

@@ -1,6 +1,6 @@
 """The loss-to-instance mixture: many samplers, one negative."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
@@ -10,6 +10,10 @@ from tf_autosample.batches.proposals import Proposal
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
 from tf_autosample.samplers.in_batch import SharedSampler
+from tf_autosample.samplers.named import parse_samplers
+
+# What stands for one sampler or several wherever a model is given them.
+Samplers = NegativeSampler | str | Sequence[NegativeSampler | str]
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -26,7 +30,8 @@ class SamplerMixture(NegativeSampler):
     choose them. A sampler of fixed weight 0 is neither run nor traced.
 
     Args:
-        samplers: K samplers with different names.
+        samplers: K samplers with different names, each an object or as on the command line:
+            `[DynamicSampler(8), "uniform"]`, "uniform,dns:m=8".
         temperature: Divides the logits. Defaults to 1.
         weights: K floats, or None. Calls `fix` at once.
 
@@ -38,7 +43,7 @@ class SamplerMixture(NegativeSampler):
 
     def __init__(
         self,
-        samplers: Sequence[NegativeSampler],
+        samplers: Samplers,
         *,
         temperature: float = 1.0,
         weights: Sequence[float] | None = None,
@@ -46,6 +51,7 @@ class SamplerMixture(NegativeSampler):
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
+        samplers = _listed(samplers)
         names = [sampler.name for sampler in samplers]
         if not names or len(set(names)) < len(names):
             raise ValueError(
@@ -54,7 +60,7 @@ class SamplerMixture(NegativeSampler):
             )
         if not temperature > 0:
             raise ValueError(f"`temperature` must be > 0. Received: temperature={temperature!r}.")
-        self.samplers = list(samplers)
+        self.samplers = samplers
         self.temperature = temperature
         self.logits = self.add_weight(shape=(len(names),), initializer="zeros", name="logits")
         self.built = True
@@ -162,6 +168,21 @@ class SamplerMixture(NegativeSampler):
         return tuple(kind for kind in kinds[0] if all(kind in others for others in kinds))
 
     def create_state(self, size: ModelSize) -> None:
+        """Gives every sampler its state.
+
+        Raises:
+            ValueError: If one has the state of another model.
+        """
+        own = [self, *self.samplers]
+        taken = [one.name for one in own if getattr(one, "_belongs_to_a_model", False)]
+        if taken:
+            raise ValueError(
+                "`sampler` must be one of the model's own, for its state is of one model's size. "
+                f"Received: {taken}, which another model trains with. Give this model a copy: "
+                "`sampler.from_config(sampler.get_config())`."
+            )
+        for one in own:
+            one._belongs_to_a_model = True
         for sampler in self.samplers:
             sampler.create_state(size)
 
@@ -219,6 +240,25 @@ class SamplerMixture(NegativeSampler):
     def from_config(cls, config):
         samplers = [keras.saving.deserialize_keras_object(one) for one in config["samplers"]]
         return cls(**{**config, "samplers": samplers})
+
+
+def _listed(given) -> list[NegativeSampler]:
+    """Returns the samplers in what a user may write for them."""
+    alone = isinstance(given, str | NegativeSampler) or not isinstance(given, Iterable)
+    samplers = []
+    for one in [given] if alone else given:
+        if isinstance(one, SamplerMixture):
+            raise ValueError(
+                "A mixture must hold samplers and no mixtures. "
+                f"Received: {one.name!r} of {one.names}. List its samplers in place of it."
+            )
+        if not isinstance(one, str | NegativeSampler):
+            raise TypeError(
+                "A sampler must be a `NegativeSampler`, its name, such as 'dns:m=8', or a list of "
+                f"them. Received: {one!r}."
+            )
+        samplers += parse_samplers(one) if isinstance(one, str) else [one]
+    return samplers
 
 
 def _union(samplers: Sequence[NegativeSampler]) -> Proposal:
