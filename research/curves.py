@@ -39,9 +39,9 @@ from tf_autosample import (
     training_batches,
 )
 from tf_autosample.cli.data import PreparedData
-from tf_autosample.cli.samplers import AUTO, parse_samplers
 from tf_autosample.evaluation import DivergedError
 from tf_autosample.models import LightGCN
+from tf_autosample.samplers.named import AUTO, parse_samplers
 from tf_autosample.search.arms import measured_epochs
 from tf_autosample.search.subsample import choose_users
 

@@ -23,7 +23,7 @@ from tf_autosample import (
     SamplerMixture,
     training_batches,
 )
-from tf_autosample.cli.samplers import parse_samplers
+from tf_autosample.samplers.named import parse_samplers
 from tf_autosample.search.strategies.gradient import CRITERIA
 
 

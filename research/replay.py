@@ -9,7 +9,7 @@ import numpy as np
 
 from research.curves import MAX_EPOCHS, PATIENCE, ArmSettings
 from research.quality import read_rows
-from tf_autosample.cli.samplers import parse_samplers
+from tf_autosample.samplers.named import parse_samplers
 from tf_autosample.search.arms import Arm, choose, newcomer
 
 METRIC = "ndcg@20"

@@ -19,7 +19,7 @@ from tf_autosample import (
     evaluate,
     training_batches,
 )
-from tf_autosample.cli.samplers import parse_samplers
+from tf_autosample.samplers.named import parse_samplers
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = ["uniform", "dns:m=4", "dns:m=8"]

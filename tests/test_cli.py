@@ -10,8 +10,8 @@ import pytest
 
 from tf_autosample import hardness_ladder
 from tf_autosample.cli import main
-from tf_autosample.cli.samplers import parse_samplers
 from tf_autosample.cli.settings import STRATEGIES
+from tf_autosample.samplers.named import parse_samplers
 
 SMALL = ["--dim", "8", "--batch-size", "128", "--max-epochs", "8", "--learning-rate", "0.05"]
 SEARCH = [*SMALL, "--sampler", "uniform,dns:m=8"]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tf_autosample.data.interactions import DataError, Interactions
-from tf_autosample.evaluation import DivergedError, MostPopular, evaluate, ranking
+from tf_autosample.evaluation import DivergedError, MostPopular, evaluate, top_k
 
 NAMES = ("recall", "ndcg", "hit_rate", "precision", "mrr", "map")
 
@@ -169,7 +169,7 @@ def test_evaluate_traces_once_for_all_shapes():
         seen, test = random_data(num_users, num_items)
         for k in (1, (3, 7)):
             evaluate(random_model(num_users, num_items), test, seen=seen, k=k, memory_budget=budget)
-    assert ranking._top_columns.experimental_get_tracing_count() == 1
+    assert top_k.top_columns.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

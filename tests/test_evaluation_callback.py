@@ -76,7 +76,7 @@ def test_callback_evaluates_only_every_second_epoch():
 
 
 def test_callback_refuses_a_period_below_one():
-    with pytest.raises(ValueError, match="`every` must be at least 1"):
+    with pytest.raises(ValueError, match="`every` must be >= 1"):
         RetrievalEvaluation(Interactions([0], [0], 1, 1), seen=(), k=1, every=0)
 
 

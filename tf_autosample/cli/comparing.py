@@ -9,11 +9,11 @@ from rich.console import Console
 
 from tf_autosample.cli.data import PreparedData
 from tf_autosample.cli.runs import Run
-from tf_autosample.cli.samplers import parse_each
 from tf_autosample.cli.settings import ComparisonSettings, DataSettings
 from tf_autosample.cli.training import epochs_trained, train
 from tf_autosample.evaluation.ranking import MostPopular, evaluate
 from tf_autosample.report.comparison import MOST_POPULAR, SEARCH
+from tf_autosample.samplers.named import parse_each
 
 FILE = "compare.json"
 METRIC = "ndcg@20"

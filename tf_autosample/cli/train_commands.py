@@ -29,9 +29,9 @@ def train(
     """
     from tf_autosample.cli.progress import open_console
     from tf_autosample.cli.runs import Run
-    from tf_autosample.cli.samplers import parse_samplers
     from tf_autosample.cli.training import summary
     from tf_autosample.cli.training import train as train_run
+    from tf_autosample.samplers.named import parse_samplers
 
     parse_samplers(settings.sampler)  # an error in it should not leave a directory behind
     data = source.prepare(settings.seed)

@@ -10,13 +10,13 @@ from tf_autosample.batches.pipeline import training_batches
 from tf_autosample.cli.data import PreparedData
 from tf_autosample.cli.progress import SearchProgress
 from tf_autosample.cli.runs import Run
-from tf_autosample.cli.samplers import parse_samplers
 from tf_autosample.cli.settings import STRATEGIES, TrainingSettings
 from tf_autosample.evaluation.ranking import evaluate
 from tf_autosample.models import NGCF, LightGCN, MatrixFactorization, RetrievalModel
 from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.report import save_curves
 from tf_autosample.samplers.mixture import SamplerMixture
+from tf_autosample.samplers.named import parse_samplers
 from tf_autosample.search.auto_sample import AutoSample
 from tf_autosample.search.strategies import RaceSearch
 

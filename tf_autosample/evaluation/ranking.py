@@ -1,17 +1,16 @@
 """Full-ranking evaluation: every item the user has not seen competes, none is sampled."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, check_id_space, check_interactions
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.evaluation.metrics import METRICS, coverage
-from tf_autosample.evaluation.top_k import GROUP, highest
-
-MATRIX, SCALAR = tf.TensorSpec([None, None]), tf.TensorSpec([], tf.int32)
+from tf_autosample.evaluation.top_k import recommend
 
 
 class DivergedError(ValueError):
@@ -28,11 +27,20 @@ class Evaluation:
             catalogue recommended to at least one of `users`.
         per_user: dict of float64 [n], the same without coverage.
         users: int32 [n]. The users with test items, ascending: the rows of `per_user`.
+        num_untrained_users: int. How many of `users` have no training row; they were ranked by
+            popularity.
+        num_untrained_pairs: int. How many test pairs have an item without a training row; they
+            are misses.
+        trained_metrics: dict of float, as `metrics` but without those users and pairs. Empty if
+            nobody is left.
     """
 
     metrics: dict[str, float]
     per_user: dict[str, np.ndarray]
     users: np.ndarray
+    num_untrained_users: int = 0
+    num_untrained_pairs: int = 0
+    trained_metrics: dict[str, float] = field(default_factory=dict)
 
 
 def evaluate(
@@ -50,6 +58,11 @@ def evaluate(
     no other item is left count as misses. Items of equal score are ranked in an order drawn once
     from `seed`, not by id: ids may follow popularity and make a collapsed model look good.
 
+    What was never trained has a vector that means nothing. So items without a training row are
+    not recommended, and a user without one gets what a server gives an unknown user: the items
+    most popular in `seen`. `RetrievalModel.trained_users` and `trained_items` say who that is; of
+    a model without them, or never fitted, all count as trained. `Evaluation` counts both kinds.
+
     Args:
         model: `RetrievalModel`, or anything whose `final_embeddings()` returns user and item
             embeddings, [U, d] and [I, d]; their dot product in float32 is the score.
@@ -64,24 +77,37 @@ def evaluate(
     Raises:
         DataError: If a pair is both seen and test, `test` is empty, or the id spaces differ.
         DivergedError: If the scores are not finite.
-        ValueError: If `k` is out of range or the embeddings do not fit the id space.
+        ValueError: If a number is out of range or the embeddings do not fit the id space.
+        TypeError: If `test` or `seen` is no `Interactions`.
     """
+    check_interactions(test=test)
     cutoffs = _cutoffs(k, test.num_items)
+    memory_budget = at_least(1, memory_budget=memory_budget)
+    rng = np.random.default_rng(at_least(0, seed=seed))
     seen = _checked_seen(seen, test)
+    check_id_space("test", test, model)
     user_emb, item_emb = _embeddings(model, test)
-    num_relevant = test.histories.lengths
-    users = np.flatnonzero(num_relevant).astype(np.int32)
-    order = np.random.default_rng(seed).permutation(test.num_items).astype(np.int32)
-    items = _recommend(user_emb, item_emb, users, seen, order, cutoffs[-1], memory_budget)
-    pairs = users[:, None].astype(np.int64) * test.num_items + items
-    hits = _contains(_keys(test), pairs) & (items >= 0)
-    per_user, metrics = {}, {}
-    for cutoff in cutoffs:
-        for name, metric in METRICS.items():
-            per_user[f"{name}@{cutoff}"] = values = metric(hits, num_relevant[users], cutoff)
-            metrics[f"{name}@{cutoff}"] = float(values.mean())
-        metrics[f"coverage@{cutoff}"] = coverage(items, test.num_items, cutoff)
-    return Evaluation(metrics, per_user, users)
+    is_trained_user, is_trained_item = trained_ids(model, test.num_users, test.num_items)
+    users = np.unique(test.users)
+    order = rng.permutation(test.num_items).astype(np.int32)
+    order = order[is_trained_item[order]]
+    is_trained = is_trained_user[users]
+    items = np.empty((len(users), cutoffs[-1]), np.int32)
+    for part, tables in [
+        (is_trained, (user_emb, item_emb)),
+        (~is_trained, MostPopular(seen).final_embeddings()),
+    ]:
+        if part.any():
+            items[part] = recommend(*tables, users[part], seen, order, cutoffs[-1], memory_budget)
+    per_user, metrics = _measure(items, users, test, cutoffs)
+    is_trained_pair = is_trained_item[test.items]
+    counts = int((~is_trained).sum()), int((~is_trained_pair).sum())
+    if not any(counts):
+        return Evaluation(metrics, per_user, users, trained_metrics=metrics)
+    rest = test.select(is_trained_pair & is_trained_user[test.users])
+    is_left = np.isin(users, rest.users)
+    trained_metrics = _measure(items[is_left], users[is_left], rest, cutoffs)[1]
+    return Evaluation(metrics, per_user, users, *counts, trained_metrics)
 
 
 class RetrievalEvaluation(keras.callbacks.Callback):
@@ -106,12 +132,15 @@ class RetrievalEvaluation(keras.callbacks.Callback):
         every: int = 1,
     ):
         super().__init__()
-        if every < 1:
-            raise ValueError(f"`every` must be at least 1. Received: {every=}.")
+        check_interactions(validation=validation)
         self.validation = validation
         self.seen = _checked_seen(seen, validation)  # now, not after an epoch of training
         self.k = _cutoffs(k, validation.num_items)
-        self.every = every
+        self.every = at_least(1, every=every)
+
+    def before_fit(self, model, batches, callbacks) -> None:
+        """Compares the id spaces before anything is trained. `RetrievalModel.fit` calls it."""
+        check_id_space("validation", self.validation, model)
 
     def on_epoch_end(self, epoch, logs=None):
         """Evaluate the model as it is now."""
@@ -135,11 +164,43 @@ class MostPopular:
         return tf.ones((self.train.num_users, 1)), counts
 
 
+def trained_ids(model, num_users: int, num_items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns bool [U] and bool [I]: the users and items that a model was trained on.
+
+    All are, if the model does not say or nothing is marked.
+    """
+    marks = []
+    for name, size in (("trained_users", num_users), ("trained_items", num_items)):
+        marked = np.asarray(getattr(model, name, np.zeros(size)), bool)
+        marks.append(marked if marked.any() else np.ones(size, bool))
+    return tuple(marks)
+
+
 def _cutoffs(k: int | Sequence[int], num_items: int) -> tuple[int, ...]:
-    cutoffs = sorted({k} if isinstance(k, int) else set(k))
-    if not cutoffs or cutoffs[0] < 1 or cutoffs[-1] > num_items:
-        raise ValueError(f"`k` must lie between 1 and the {num_items} items. Received: {k=}.")
+    given = list(k) if isinstance(k, Iterable) else [k]
+    try:
+        cutoffs = sorted({at_least(1, most=num_items, k=one) for one in given})
+    except ValueError:
+        cutoffs = []
+    if not cutoffs:
+        raise ValueError(
+            f"`k` must be one or more integers between 1 and the {num_items} items. Received: {k=}."
+        )
     return tuple(cutoffs)
+
+
+def _measure(items, users, test: Interactions, cutoffs) -> tuple[dict, dict]:
+    """Returns the metrics per user and their means, of the ranked `items` [n, K] of `users` [n]."""
+    num_relevant = test.histories.lengths[users]
+    pairs = users[:, None].astype(np.int64) * test.num_items + items
+    hits = _contains(_keys(test), pairs) & (items >= 0)
+    per_user, metrics = {}, {}
+    for cutoff in cutoffs if len(users) else ():
+        for name, metric in METRICS.items():
+            per_user[f"{name}@{cutoff}"] = values = metric(hits, num_relevant, cutoff)
+            metrics[f"{name}@{cutoff}"] = float(values.mean())
+        metrics[f"coverage@{cutoff}"] = coverage(items, test.num_items, cutoff)
+    return per_user, metrics
 
 
 def _checked_seen(seen: Interactions | Sequence[Interactions], test: Interactions) -> Interactions:
@@ -147,7 +208,10 @@ def _checked_seen(seen: Interactions | Sequence[Interactions], test: Interaction
     if not len(test):
         raise DataError(f"`test` must hold at least one pair. Received: {test=}.")
     if not isinstance(seen, Interactions):
-        first, *others = seen or [Interactions([], [], test.num_users, test.num_items)]
+        parts = list(seen) if isinstance(seen, Sequence) else [seen]
+        for part in parts:
+            check_interactions(seen=part)
+        first, *others = parts or [Interactions([], [], test.num_users, test.num_items)]
         seen = first.union(*others) if others else first
     if (seen.num_users, seen.num_items) != (test.num_users, test.num_items):
         raise DataError(
@@ -196,41 +260,3 @@ def _embeddings(model, test: Interactions) -> tuple[tf.Tensor, tf.Tensor]:
             "diverged: try a smaller learning rate."
         )
     return user_emb, item_emb
-
-
-def _recommend(user_emb, item_emb, users, seen, order, k, memory_budget) -> np.ndarray:
-    """Returns int32 [n, k], the best unseen items of each user, -1 where none is left."""
-    num_items, padding = len(order), -len(order) % GROUP
-    user_emb = tf.gather(user_emb, users)
-    item_emb = tf.pad(tf.gather(item_emb, order), [[0, padding], [0, 0]])
-    offsets, seen_cells = _seen_cells(users, seen, order)
-    # 4 bytes each: scores, twice in case masking cannot be done in place, and what is gathered.
-    block = max(1, memory_budget // (4 * (2 * (num_items + padding) + 4 * (k + 1) * GROUP)))
-    recommended = np.empty((len(users), k), np.int32)
-    for start in range(0, len(users), block):
-        stop = min(start + block, len(users))
-        cells = seen_cells[offsets[start] : offsets[stop]] - np.array([start, 0], np.int32)
-        scores, columns = _top_columns(user_emb[start:stop], item_emb, cells, num_items, k)
-        items = order[np.minimum(columns, num_items - 1)]
-        recommended[start:stop] = np.where(np.isneginf(scores), -1, items)
-    return recommended
-
-
-def _seen_cells(users, seen, order) -> tuple[np.ndarray, np.ndarray]:
-    """Returns int64 offsets [n + 1] and int32 cells [s, 2], (row in users, column), to mask."""
-    column_of = np.argsort(order).astype(np.int32)
-    lengths = seen.histories.lengths
-    is_ranked = np.isin(np.arange(seen.num_users), users)
-    columns = column_of[seen.histories.items[np.repeat(is_ranked, lengths)]]
-    rows = np.repeat(np.arange(len(users), dtype=np.int32), lengths[users])
-    return np.concatenate([[0], np.cumsum(lengths[users])]), np.stack([rows, columns], axis=1)
-
-
-# The signature leaves all sizes free: one trace serves every block, model and data set.
-@tf.function(input_signature=[MATRIX, MATRIX, tf.TensorSpec([None, 2], tf.int32), SCALAR, SCALAR])
-def _top_columns(user_emb, item_emb, seen_cells, num_items, k):
-    """Returns the k highest scores and their columns, both [b, k]; -inf for seen ones."""
-    scores = tf.matmul(user_emb, item_emb, transpose_b=True)
-    masked = tf.fill([tf.shape(seen_cells)[0]], -np.inf)
-    scores = tf.tensor_scatter_nd_update(scores, seen_cells, masked)
-    return highest(scores, k, num_items)

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from tf_autosample.data.checks import check_id_space
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.data.vocabulary import Vocabulary
 
@@ -51,6 +52,7 @@ class RetrievalTables:
     @classmethod
     def from_model(cls, model, users, items, seen, exclude_seen: bool = True) -> Self:
         """Compute the final embeddings of a model and pair them with its ids."""
+        check_id_space("seen", seen, model)
         for name, vocabulary in {"users": users, "items": items}.items():
             expected = getattr(model, f"num_{name}")
             if len(vocabulary) != expected:

@@ -4,13 +4,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.pipeline import TrainingBatches
+from tf_autosample.data.checks import check_id_space
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import EpochStart, check_batches
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
-from tf_autosample.samplers import CandidateView, ModelSize, NegativeSampler
+from tf_autosample.models.trained import TrainedIds
+from tf_autosample.samplers import CandidateView, ModelSize, Samplers
 from tf_autosample.samplers.mixture import SamplerMixture
 
 
@@ -39,8 +42,9 @@ class RetrievalModel(keras.Model):
     Args:
         num_users: U.
         num_items: I.
-        sampler: A `NegativeSampler` or a `SamplerMixture`. A lone sampler becomes a mixture of
-            one, which costs what the sampler costs.
+        sampler: A `NegativeSampler`, a name such as "dns:m=8", a list of them or a
+            `SamplerMixture`. What is no mixture becomes one; of one sampler it costs what the
+            sampler costs. A sampler trains in one model.
         loss: A loss from `losses`. None takes the one that each sampler is meant for.
         l2: Weight of the L2 penalty on the layer-0 rows that a batch touches: half the squared
             norms of user, positive and negative, averaged over the batch.
@@ -59,7 +63,7 @@ class RetrievalModel(keras.Model):
         self,
         num_users: int,
         num_items: int,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         *,
         loss: Loss | None = None,
         l2: float = 1e-3,
@@ -68,9 +72,10 @@ class RetrievalModel(keras.Model):
     ):
         super().__init__(**kwargs)
         self.num_users, self.num_items = num_users, num_items
+        self._trained = TrainedIds(num_users, num_items)
         self.ranking_loss, self.l2, self.normalize = loss, l2, normalize
         is_mixture = isinstance(sampler, SamplerMixture)
-        self.sampler = sampler if is_mixture else SamplerMixture([sampler])
+        self.sampler = sampler if is_mixture else SamplerMixture(sampler)
         _check_loss(loss, self.sampler)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.batches: TrainingBatches | None = None
@@ -120,8 +125,35 @@ class RetrievalModel(keras.Model):
         )
         return tf.reduce_sum(user * item, axis=-1)
 
+    @property
+    def trained_users(self) -> tf.Variable:
+        """Bool [U]: the users that any `fit` has taught the model; none before the first.
+
+        Others are ranked as an unknown user is, by `evaluate` and by a server. Assign True to
+        those whose vectors come from elsewhere.
+        """
+        return self._trained.users
+
+    @property
+    def trained_items(self) -> tf.Variable:
+        """Bool [I]: the same of items. Others are left out of rankings."""
+        return self._trained.items
+
+    def taught_by(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
+        """Returns bool [U] and bool [I]: the ids whose vectors training gives a meaning.
+
+        Those with a row. Override it in a model that knows ids by their features.
+        """
+        return interactions.histories.lengths > 0, interactions.popularity > 0
+
     def adapt(self, interactions: Interactions) -> None:
-        """Tells the samplers what is training data. `fit` does it."""
+        """Tells the model and its samplers what is training data. `fit` does it.
+
+        Raises:
+            DataError: If the id space is another than the model's.
+        """
+        check_id_space("interactions", interactions, self)
+        self._trained.mark(*self.taught_by(interactions))
         self.sampler.adapt(interactions)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -210,8 +242,10 @@ class RetrievalModel(keras.Model):
 
         Raises:
             TypeError: If `batches` is something else.
+            DataError: If the batches are over another id space than the model's.
         """
         check_batches(batches, self.sampler, kwargs)
+        check_id_space("batches", batches.interactions, self)
         callbacks = keras.tree.flatten(callbacks) if callbacks else []
         for one in callbacks:
             if hasattr(one, "before_fit"):  # a search may train on fewer users first

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.base import Encoders, RetrievalModel
 from tf_autosample.models.embedding import EmbeddingTable
-from tf_autosample.samplers import NegativeSampler
+from tf_autosample.samplers import Samplers
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -127,7 +127,7 @@ class GraphModel(RetrievalModel):
     Args:
         interactions: The training interactions, and no others: edges of the test set would leak.
             (`from_config` passes an `InteractionGraph` still without edges.)
-        sampler: The negative sampler or mixture to train with.
+        sampler: What to train with: see `RetrievalModel`.
         dim: d, size of one layer's embedding.
         num_layers: L, how many times embeddings travel over an edge.
         initializer: A Keras initializer of both tables; its seed is replaced. Defaults to Xavier
@@ -142,7 +142,7 @@ class GraphModel(RetrievalModel):
     def __init__(
         self,
         interactions: Interactions | InteractionGraph,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         *,
         dim: int = 64,
         num_layers: int = 3,
@@ -228,9 +228,11 @@ class GraphModel(RetrievalModel):
 
     @classmethod
     def from_config(cls, config):
-        for name in ("interactions", "initializer"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return super().from_config(config)
+        given = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("interactions", "initializer")
+        }
+        return super().from_config({**config, **given})
 
 
 def _sorted_pairs(interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.graph import GraphModel, InteractionGraph
-from tf_autosample.samplers import NegativeSampler
+from tf_autosample.samplers import Samplers
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -18,7 +18,7 @@ class LightGCN(GraphModel):
 
     Args:
         interactions: The training interactions, and no others.
-        sampler: The negative sampler or mixture to train with.
+        sampler: What to train with: see `RetrievalModel`.
         dim: d. Defaults to 64.
         num_layers: L. Defaults to 3.
         **kwargs: `initializer`, `seed` of `GraphModel`; `loss`, `l2`, `normalize` of
@@ -35,7 +35,7 @@ class LightGCN(GraphModel):
     def __init__(
         self,
         interactions: Interactions | InteractionGraph,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         *,
         dim: int = 64,
         num_layers: int = 3,

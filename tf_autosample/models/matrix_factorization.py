@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_autosample.models.base import Encoders, RetrievalModel
 from tf_autosample.models.embedding import EmbeddingTable
-from tf_autosample.samplers import NegativeSampler
+from tf_autosample.samplers import Samplers
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -15,7 +15,7 @@ class MatrixFactorization(RetrievalModel):
     Args:
         num_users: U.
         num_items: I.
-        sampler: The negative sampler or mixture to train with.
+        sampler: What to train with: see `RetrievalModel`.
         dim: d, size of an embedding. Defaults to 64.
         l2: See `RetrievalModel`. Defaults to 0.02, which was best or close to it for dynamic
             negatives on film, music and toy data.
@@ -30,7 +30,7 @@ class MatrixFactorization(RetrievalModel):
         self,
         num_users: int,
         num_items: int,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         *,
         dim: int = 64,
         l2: float = 0.02,

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.graph import GraphModel, InteractionGraph
-from tf_autosample.samplers import NegativeSampler
+from tf_autosample.samplers import Samplers
 
 # Slope below 0 of the authors' LeakyReLU, which the paper does not give.
 LEAK = 0.2
@@ -25,7 +25,7 @@ class NGCF(GraphModel):
 
     Args:
         interactions: The training interactions, and no others.
-        sampler: The negative sampler or mixture to train with.
+        sampler: What to train with: see `RetrievalModel`.
         dim: d. Defaults to 64.
         num_layers: L. Defaults to 3.
         **kwargs: `initializer`, `seed` of `GraphModel`; `loss`, `l2`, `normalize` of
@@ -42,7 +42,7 @@ class NGCF(GraphModel):
     def __init__(
         self,
         interactions: Interactions | InteractionGraph,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         *,
         dim: int = 64,
         num_layers: int = 3,

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.models.base import Encoders, RetrievalModel
-from tf_autosample.samplers import NegativeSampler
+from tf_autosample.samplers import Samplers
 
 # Constructor arguments that are layers.
 PARTS = ("user_features", "item_features", "user_tower", "item_tower")
@@ -79,16 +79,17 @@ class TwoTower(RetrievalModel):
 
     A tower gets exactly the features you name, for a batch of ids: `{"name": [n, ...]}`. To learn
     from the id itself pass it as a feature, `{"id": numpy.arange(num_users)}`, and look it up
-    with an `EmbeddingTable`. (`keras.layers.Embedding` copies its whole table every step.) An
-    item that occurs many times among the candidates of a step passes its tower once. Within a
-    training step towers run with `training=True`.
+    with an `EmbeddingTable`. (`keras.layers.Embedding` copies its whole table every step.) Ids
+    without a training row count as trained (see `RetrievalModel.trained_items`) unless their
+    tower has such a table. An item that occurs many times among the candidates of a step passes
+    its tower once. Within a training step towers run with `training=True`.
 
     Args:
         user_features: Name -> array [U, ...] of floats, integers or booleans.
         item_features: Name -> array [I, ...].
         user_tower: A `keras.Model` or layer: dict of tensors [n, ...] -> float [n, d].
         item_tower: The same for items, with the same d.
-        sampler: The negative sampler or mixture to train with.
+        sampler: What to train with: see `RetrievalModel`.
         **kwargs: `loss`, `l2`, `normalize` of `RetrievalModel`. The L2 penalty falls on the
             towers' outputs; regularise their weights within the towers.
 
@@ -113,7 +114,7 @@ class TwoTower(RetrievalModel):
         item_features: Mapping[str, np.ndarray],
         user_tower: keras.layers.Layer,
         item_tower: keras.layers.Layer,
-        sampler: NegativeSampler,
+        sampler: Samplers,
         **kwargs,
     ):
         users, items = _table(user_features, "users"), _table(item_features, "items")
@@ -144,10 +145,18 @@ class TwoTower(RetrievalModel):
         emb = tf.reshape(tf.gather(emb, place), tf.concat([tf.shape(ids), [1, emb.shape[-1]]], 0))
         return tf.ensure_shape(emb, [*ids.shape, 1, emb.shape[-1]])
 
-    def train_step(self, batch):
+    def taught_by(self, interactions):
+        """Features also describe ids without a training row; a table over the ids does not."""
+        users, items = super().taught_by(interactions)
+        return (
+            users | (not _has_row_per_id(self.user_tower, self.num_users)),
+            items | (not _has_row_per_id(self.item_tower, self.num_items)),
+        )
+
+    def _loss(self, batch):  # of a search's own training step too
         self._is_training = True  # read while the step is traced
         try:
-            return super().train_step(batch)
+            return super()._loss(batch)
         finally:
             self._is_training = False
 
@@ -160,14 +169,18 @@ class TwoTower(RetrievalModel):
 
     @classmethod
     def from_config(cls, config):
-        for name in PARTS:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return super().from_config(config)
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in PARTS}
+        return super().from_config({**config, **parts})
 
 
 def _table(features: Mapping[str, np.ndarray] | FeatureTable, name: str) -> FeatureTable:
     is_table = isinstance(features, FeatureTable)  # `from_config` passes one
     return features if is_table else FeatureTable.of(features, name=f"features_of_{name}")
+
+
+def _has_row_per_id(tower, rows: int) -> bool:
+    """Whether a table of the tower is as long as the id space: it learns from the ids."""
+    return any(one.name == "embeddings" and one.shape[0] >= rows for one in tower.weights)
 
 
 def _output_dim(name: str, tower, features: FeatureTable) -> int:

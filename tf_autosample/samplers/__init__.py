@@ -18,6 +18,7 @@ from tf_autosample.samplers.memory import MemorySampler as MemorySampler
 from tf_autosample.samplers.mixing import DimensionMixupSampler as DimensionMixupSampler
 from tf_autosample.samplers.mixing import MixGCFSampler as MixGCFSampler
 from tf_autosample.samplers.mixture import SamplerMixture as SamplerMixture
+from tf_autosample.samplers.mixture import Samplers as Samplers
 from tf_autosample.samplers.ranked import AdaptiveHardnessSampler as AdaptiveHardnessSampler
 from tf_autosample.samplers.ranked import TopSampler as TopSampler
 from tf_autosample.samplers.static import PopularitySampler as PopularitySampler

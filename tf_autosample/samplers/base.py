@@ -108,17 +108,26 @@ class NegativeSampler(TensorLayer):
         drawn = self.draw(view)
         return self.form(view, view.item(tf.stop_gradient(drawn.items))), drawn
 
+    def check_free(self) -> None:
+        """Refuses a sampler that has its state already: it is of one model's size.
+
+        Raises:
+            ValueError: If `create_state` has been called.
+        """
+        if self.size is not None:
+            raise ValueError(
+                "`sampler` must be one of the model's own, for its state is of one model's size. "
+                f"Received: {self.name!r}, which another model trains with. Give this model a "
+                "copy: `type(sampler).from_config(sampler.get_config())`."
+            )
+
     def create_state(self, size: ModelSize) -> None:
         """Creates the variables. A model calls it once, and a sampler belongs to one model.
 
         Raises:
             ValueError: If the sampler has its state already.
         """
-        if self.size is not None:
-            raise ValueError(
-                f"The sampler {self.name!r} belongs to a model already, and holds state for it. "
-                "Give each model its own: `type(sampler).from_config(sampler.get_config())`."
-            )
+        self.check_free()
         self.size = size
         self.add_state(size)
 

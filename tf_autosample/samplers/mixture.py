@@ -1,7 +1,7 @@
 """The loss-to-instance mixture: many samplers, one negative."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -11,7 +11,11 @@ from tf_autosample.batches.proposals import Proposal, SeenPairs
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import NegativeSampler, TensorLayer
 from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
+from tf_autosample.samplers.named import parse_samplers
 from tf_autosample.samplers.view import CandidateView
+
+# What stands for one sampler or several wherever a model is given them.
+Samplers = NegativeSampler | str | Sequence[NegativeSampler | str]
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -28,7 +32,8 @@ class SamplerMixture(TensorLayer):
     choose them. A sampler of fixed weight 0 is neither run nor traced.
 
     Args:
-        samplers: K samplers with different names.
+        samplers: K samplers with different names, each an object or as on the command line:
+            `[DynamicSampler(8), "uniform"]`, "uniform,dns:m=8".
         temperature: Divides the logits. Defaults to 1.
         weights: K floats, or None. Calls `fix` at once.
 
@@ -38,7 +43,7 @@ class SamplerMixture(TensorLayer):
 
     def __init__(
         self,
-        samplers: Sequence[NegativeSampler],
+        samplers: Samplers,
         *,
         temperature: float = 1.0,
         weights: Sequence[float] | None = None,
@@ -46,6 +51,7 @@ class SamplerMixture(TensorLayer):
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
+        samplers = _listed(samplers)
         names = [sampler.name for sampler in samplers]
         if not names or len(set(names)) < len(names):
             raise ValueError(
@@ -54,7 +60,7 @@ class SamplerMixture(TensorLayer):
             )
         if not temperature > 0:
             raise ValueError(f"`temperature` must be > 0. Received: temperature={temperature!r}.")
-        self.samplers = list(samplers)
+        self.samplers = samplers
         self.temperature = temperature
         self.logits = self.add_weight(shape=(len(names),), initializer="zeros", name="logits")
         self._fixed: list[float] | None = None
@@ -165,6 +171,8 @@ class SamplerMixture(TensorLayer):
     def create_state(self, size: ModelSize) -> None:
         """Creates the samplers' variables; see `NegativeSampler`."""
         for sampler in self.samplers:
+            sampler.check_free()
+        for sampler in self.samplers:
             sampler.create_state(size)
             sampler.built = True
         self.size = size
@@ -230,6 +238,25 @@ class SamplerMixture(TensorLayer):
 
 def _without_gradient(one):
     return None if one is None else tf.stop_gradient(one)
+
+
+def _listed(given) -> list[NegativeSampler]:
+    """Returns the samplers in what a user may write for them."""
+    alone = isinstance(given, str | NegativeSampler) or not isinstance(given, Iterable)
+    samplers = []
+    for one in [given] if alone else given:
+        if isinstance(one, SamplerMixture):
+            raise ValueError(
+                "A mixture must hold samplers and no mixtures. "
+                f"Received: {one.name!r} of {one.names}. List its samplers in place of it."
+            )
+        if not isinstance(one, str | NegativeSampler):
+            raise TypeError(
+                "A sampler must be a `NegativeSampler`, its name, such as 'dns:m=8', or a list of "
+                f"them. Received: {one!r}."
+            )
+        samplers += parse_samplers(one) if isinstance(one, str) else [one]
+    return samplers
 
 
 def _union(samplers: Sequence[NegativeSampler]) -> Proposal:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import keras
 
+from tf_autosample.data.checks import at_least, check_id_space
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.search.arms import Arm, all_arms, choose, newcomer
 from tf_autosample.search.checks import check_arguments, check_callbacks, check_fit, data_checksum
@@ -23,6 +24,10 @@ from tf_autosample.search.subsample import race_on_sample
 from tf_autosample.search.workers import Workers
 
 log = logging.getLogger(__name__)
+
+
+class NothingMeasuredError(RuntimeError, ValueError):
+    """No arm has a single metric; a ValueError, since other epochs or rates would mend it."""
 
 
 class AutoSample(keras.callbacks.Callback):
@@ -85,13 +90,14 @@ class AutoSample(keras.callbacks.Callback):
     ):
         super().__init__()
         self.validation = validation
-        self.strategy = strategy or RaceSearch()
+        self.strategy = RaceSearch() if strategy is None else strategy
         self.metric = metric
-        self.arms = arms
-        self.max_epochs, self.patience = max_epochs, patience
+        self.arms = list(arms)
+        self.max_epochs = at_least(1, max_epochs=max_epochs)
+        self.patience = at_least(0, patience=patience)
         self.directory = None if directory is None else Path(directory)
         self.resume = resume
-        self.workers = workers
+        self.workers = at_least(1, workers=workers)
         check_arguments(self)
         self.record: SearchRecord | None = None
         self._sampled: AutoSample | None = None
@@ -108,6 +114,7 @@ class AutoSample(keras.callbacks.Callback):
     def before_fit(self, model: keras.Model, batches, callbacks) -> None:
         """Races on a sample of the users first, if there is to be one. `fit` calls it."""
         check_callbacks(callbacks)
+        check_id_space("validation", self.validation, model)
         self._sampled = race_on_sample(self, model, batches)
 
     def on_train_begin(self, logs=None):
@@ -219,7 +226,7 @@ class AutoSample(keras.callbacks.Callback):
     def _choose(self, reason: str):
         measured = [arm for arm in self.record.arms if arm.curve]
         if not measured:
-            raise RuntimeError(
+            raise NothingMeasuredError(
                 "No arm could be measured. Give `fit` more `epochs`; if a warning above says that "
                 "the arms diverged, compile with a smaller learning rate."
             )

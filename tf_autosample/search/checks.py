@@ -6,8 +6,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tf_autosample.data.checks import check_interactions
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.evaluation.metrics import METRICS
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.strategies import Strategy
 
 # These take the epochs of `fit` for those of one training run.
 SCHEDULE = "Give the optimizer a schedule: it counts the steps of each arm."
@@ -22,6 +25,13 @@ CUTTING_ACROSS = {
 def check_arguments(search) -> None:
     """Refuses arguments of `AutoSample` that are out of range."""
     validation, metric = search.validation, search.metric
+    check_interactions(validation=validation)
+    if not isinstance(search.strategy, Strategy):
+        raise TypeError(
+            f"`strategy` must be a strategy, such as `RaceSearch()`. Received: {search.strategy!r}."
+        )
+    if not all(isinstance(arm, Arm) for arm in search.arms):
+        raise TypeError(f"`arms` must be a list of `Arm`. Received: {search.arms!r}.")
     if not len(validation):
         raise ValueError("`validation` must hold interactions. Received: none.")
     name, _, cutoff = metric.removeprefix("val_").partition("@")
@@ -31,18 +41,17 @@ def check_arguments(search) -> None:
             f"`metric` must be 'val_<name>@<k>', <name> one of {', '.join(METRICS)} and <k> "
             f"from 1 to the {validation.num_items} items. Received: metric={metric!r}."
         )
-    if search.max_epochs < 1 or search.patience < 0 or search.workers < 1:
-        raise ValueError(
-            "`max_epochs` and `workers` must be >= 1 and `patience` >= 0. Received: "
-            f"max_epochs={search.max_epochs!r}, workers={search.workers!r}, "
-            f"patience={search.patience!r}."
-        )
     if search.resume and search.directory is None:
         raise ValueError("`resume` needs the `directory` of the search to go on with.")
 
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Refuses callbacks that take the epochs of `fit` for those of one training run."""
+    if sum(bool(getattr(one, "steers_epochs", False)) for one in callbacks) > 1:
+        raise ValueError(
+            "`callbacks` must hold one `AutoSample`: each gives every epoch to an arm of its own. "
+            "Pass all arms to one, or call `fit` once for each search."
+        )
     for one in callbacks:
         for kind, instead in CUTTING_ACROSS.items():
             if isinstance(one, kind):

@@ -37,10 +37,13 @@ class LearningStep:
             if self.criterion == "alignment":
                 agreement = self._agreement(variables, gradients, batch)
         if self.criterion == "alignment":
-            steepest = -outer.gradient(agreement, logits.value)
-        direction = -1.0 if self.criterion == "maximin" else 1.0
-        length = tf.norm(steepest) + 1e-12
-        logits.assign_sub(direction * self.rate * steepest / length)
+            steepest = outer.gradient(agreement, logits.value)
+        if steepest is None:  # a lone sampler has no weight to learn
+            steepest = tf.zeros_like(logits.value)
+        direction = 1.0 if self.criterion == "loss" else -1.0
+        step = direction * self.rate * steepest / (tf.norm(steepest) + 1e-12)
+        # Once the model has diverged, its gradient says nothing of the samplers.
+        logits.assign_sub(tf.where(tf.math.is_finite(step), step, 0.0))
         return model.update(loss, gradients, variables)
 
     def _agreement(self, variables, gradients, batch):

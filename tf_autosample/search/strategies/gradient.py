@@ -13,6 +13,8 @@ CRITERIA = ("loss", "alignment", "maximin")
 class GradientSearch(Strategy):
     """Trains the mixture with learnable weights, then the heaviest sampler from scratch.
 
+    Arms of the user's own train beside that one, to their ends.
+
     Not the default: on the training loss the weights run to the easiest sampler, by alignment
     they mostly do too, and maximin takes the hardest whatever the data are (docs/search.md). It
     is here so that anyone can repeat the comparison.
@@ -42,20 +44,25 @@ class GradientSearch(Strategy):
             )
 
     def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
-        """Returns one arm, the mixture of all single samplers, and leaves out all others."""
+        """Returns the mixture of all single samplers in their place, and the user's own arms."""
         corners = [arm for arm in arms if arm.is_corner]
         share = 1 / len(corners)
         weights = {name: share for arm in corners for name in arm.weights}
         cost = sum(arm.cost for arm in corners)
-        return [Arm(weights, name="mixture", learns=self.criterion, rate=self.rate, cost=cost)]
+        name = "mixture"
+        while name in {arm.name for arm in arms}:
+            name = f"learned {name}"
+        mixture = Arm(weights, name=name, learns=self.criterion, rate=self.rate, cost=cost)
+        return [mixture, *(arm for arm in arms if not arm.is_corner)]
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         mixture, *others = arms
+        running = tuple(arm.name for arm in others if not arm.stopped)
         until = min(self.epochs, max_epochs)
-        if others:
-            if others[0].stopped:
-                return Decision(reason="the heaviest sampler has trained to its end")
-            return Decision(train=(others[0].name,), until=max_epochs, reason="it trains on")
+        if mixture.dropped:
+            if not running:
+                return Decision(reason="the heaviest sampler and all other arms have ended")
+            return Decision(train=running, until=max_epochs, reason="they train on")
         if mixture.epochs < until and not mixture.stopped:
             reason = f"the weights learn by {self.criterion} until epoch {until}"
             return Decision(train=(mixture.name,), until=until, reason=reason)
@@ -64,7 +71,7 @@ class GradientSearch(Strategy):
         reason = f"{heaviest} has the largest weight, {share:.3f}; it trains from scratch"
         return Decision(
             {mixture.name: f"its weights are learned: {heaviest} {share:.3f}"},
-            (heaviest,),
+            (heaviest, *running),
             max_epochs,
             reason,
             (Arm({heaviest: 1.0}),),

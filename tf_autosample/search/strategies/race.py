@@ -157,6 +157,8 @@ class RaceSearch(Strategy):
 
     def _extra_arms(self, arms: Sequence[Arm]) -> tuple[Arm, ...]:
         ranked = sorted((arm for arm in arms if arm.curve), key=lambda arm: -arm.best)
+        if not ranked:  # all have diverged
+            return ()
         winner, extra = ranked[0], []
         others = [arm for arm in ranked if arm.can_blend and arm.weights != winner.weights]
         if self.blend and winner.can_blend and others:

@@ -1,26 +1,35 @@
-"""Samplers as they are written on the command line: `dns:m=8`, separated by commas."""
+"""Samplers by name: `dns:m=8`, separated by commas; on the command line and in Python."""
 
-from tf_autosample import samplers
-from tf_autosample.samplers import NegativeSampler
+from tf_autosample.samplers.base import NegativeSampler
+from tf_autosample.samplers.chain import ChainSampler
+from tf_autosample.samplers.dynamic import DynamicSampler
+from tf_autosample.samplers.factor import FactorSampler
+from tf_autosample.samplers.gated import AugmentedSampler, DisentangledSampler
+from tf_autosample.samplers.in_batch import InBatchSampler, MixedSampler
+from tf_autosample.samplers.memory import MemorySampler
+from tf_autosample.samplers.mixing import DimensionMixupSampler, MixGCFSampler
+from tf_autosample.samplers.ranked import AdaptiveHardnessSampler, TopSampler
+from tf_autosample.samplers.static import PopularitySampler, UniformSampler
+from tf_autosample.samplers.weighted import ResamplingSampler, SoftmaxSampler
 
 M = {"m": ("num_candidates", int)}
 # Name: class, and for each setting its constructor argument and type.
 SAMPLERS = {
-    "uniform": (samplers.UniformSampler, {"n": ("num_negatives", int)}),
-    "popularity": (samplers.PopularitySampler, {"power": ("power", float)}),
-    "in-batch": (samplers.InBatchSampler, {}),
-    "mixed": (samplers.MixedSampler, {"uniform": ("num_uniform", int)}),
-    "aobpr": (samplers.FactorSampler, {"share": ("rank_share", float)}),
-    "dns": (samplers.DynamicSampler, M),
-    "dns-mn": (samplers.TopSampler, {**M, "best": ("num_best", int)}),
-    "softmax-v": (samplers.SoftmaxSampler, {**M, "hardness": ("hardness", float)}),
-    "adasir": (samplers.ResamplingSampler, {**M, "n": ("num_negatives", int)}),
-    "srns": (samplers.MemorySampler, {**M, "variance": ("variance_weight", float)}),
-    "mixgcf": (samplers.MixGCFSampler, M),
-    "dens": (samplers.DisentangledSampler, {**M, "warmup": ("warmup_epochs", int)}),
-    "ans": (samplers.AugmentedSampler, M),
+    "uniform": (UniformSampler, {"n": ("num_negatives", int)}),
+    "popularity": (PopularitySampler, {"power": ("power", float)}),
+    "in-batch": (InBatchSampler, {}),
+    "mixed": (MixedSampler, {"uniform": ("num_uniform", int)}),
+    "aobpr": (FactorSampler, {"share": ("rank_share", float)}),
+    "dns": (DynamicSampler, M),
+    "dns-mn": (TopSampler, {**M, "best": ("num_best", int)}),
+    "softmax-v": (SoftmaxSampler, {**M, "hardness": ("hardness", float)}),
+    "adasir": (ResamplingSampler, {**M, "n": ("num_negatives", int)}),
+    "srns": (MemorySampler, {**M, "variance": ("variance_weight", float)}),
+    "mixgcf": (MixGCFSampler, M),
+    "dens": (DisentangledSampler, {**M, "warmup": ("warmup_epochs", int)}),
+    "ans": (AugmentedSampler, M),
     "ahns": (
-        samplers.AdaptiveHardnessSampler,
+        AdaptiveHardnessSampler,
         {
             **M,
             "beta": ("hardness", float),
@@ -28,8 +37,8 @@ SAMPLERS = {
             "p": ("power", float),
         },
     ),
-    "dins": (samplers.DimensionMixupSampler, {**M, "alpha": ("positive_weight", float)}),
-    "mcns": (samplers.ChainSampler, {"power": ("power", float)}),
+    "dins": (DimensionMixupSampler, {**M, "alpha": ("positive_weight", float)}),
+    "mcns": (ChainSampler, {"power": ("power", float)}),
 }
 # From easy to hard, with and without mixing; docs/search.md measures how far this set gets.
 AUTO = "uniform,popularity,dns:m=8,dns-mn,ahns,mixgcf:m=8,mixgcf,dins"
@@ -78,16 +87,16 @@ def _parse(text: str) -> NegativeSampler:
             f"A sampler must be {', '.join(SETS)} or one of {', '.join(SAMPLERS)}. "
             f"Received: {text!r}."
         )
-    sampler_class, known = SAMPLERS[name]
-    arguments = {}
+    sampler_class, settable = SAMPLERS[name]
+    known, arguments = dict(settable), {}
     for setting in settings:
         key, _, value = setting.partition("=")
         try:
-            argument, kind = known[key]
+            argument, kind = known.pop(key)  # each once
             arguments[argument] = kind(value)
         except (KeyError, ValueError):
-            allowed = ", ".join(f"{key}=NUMBER" for key in known) or "no settings"
+            allowed = ", ".join(f"{key}=NUMBER" for key in settable) or "no settings"
             raise ValueError(
-                f"The sampler {name!r} takes {allowed}. Received: {setting!r}."
+                f"The sampler {name!r} takes {allowed}, each once. Received: {text!r}."
             ) from None
     return sampler_class(**arguments)
