@@ -47,7 +47,7 @@ class BiasedFactorization(RetrievalModel):
         self.biases = EmbeddingTable(num_items, 1, initializer="zeros", name="biases")
         self.complete(num_layers=0, dim=dim + 1)  # last: now the samplers know the sizes
 
-    def encode(self):
+    def encode(self, training=False):
         # ids [...] -> [..., L+1, d]; without layers above the tables, L = 0. Asked for once a
         # step: the place for work that all ids share, like a propagation over a graph.
         def user(ids):

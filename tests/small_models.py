@@ -65,7 +65,7 @@ class TwoLayers(RetrievalModel):
             table.assign(rng.normal(0, 0.3, table.shape))
         self.built = True
 
-    def encode(self):
+    def encode(self, training=False):
         def layers(table):
             def encode(ids):
                 emb = tf.gather(table.value, ids)

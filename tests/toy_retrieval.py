@@ -26,7 +26,7 @@ class ThreeLayerModel(RetrievalModel):
         self.items = EmbeddingTable(num_items, DIM, initializer=start(seed=2), name="items")
         self.complete(num_layers=2, dim=DIM)
 
-    def encode(self):
+    def encode(self, training=False):
         def layers(rows):
             return tf.stack([2.0**n * tf.roll(rows, n, axis=-1) for n in range(3)], axis=-2)
 

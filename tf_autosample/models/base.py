@@ -24,12 +24,20 @@ class Encoders(NamedTuple):
         user: Encodes users.
         item: Encodes items.
         item_vectors: int [...] -> [..., d'], the final vectors of items, where that is cheaper
-            than to read them out of `item`. The pool of candidates is scored with it.
+            than to read them out of `item`. Candidates are scored with it.
+        query: Batch -> float32 [B, L+1, d], the users of a batch, where more of it counts than
+            the user's id: time, place, device. None: `user(batch["users"])`.
     """
 
     user: Callable
     item: Callable
     item_vectors: Callable | None = None
+    query: Callable | None = None
+
+    def of_batch(self, batch):
+        """Returns users and positives of a batch, float32 [B, L+1, d] each."""
+        user_emb = self.query(batch) if self.query else self.user(batch["users"])
+        return user_emb, self.item(batch["positives"])
 
 
 class RetrievalModel(keras.Model):
@@ -95,9 +103,13 @@ class RetrievalModel(keras.Model):
         self.sampler.built = True
         self.built = True
 
-    def encode(self) -> Encoders:
-        """Returns the encoders of this step. A graph model propagates here, once a step."""
-        raise NotImplementedError(f"{type(self).__name__} must define `encode()`.")
+    def encode(self, training: bool = False) -> Encoders:
+        """Returns the encoders of this step. A graph model propagates here, once a step.
+
+        Args:
+            training: Whether a training step asks, for parts that behave differently in one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `encode(training)`.")
 
     def readout(self, emb):
         """Drops the layer axis, float [..., L+1, d] -> [..., d']: the mean, unless overridden."""
@@ -164,8 +176,7 @@ class RetrievalModel(keras.Model):
     def draw_negatives(self, batch):
         """Returns the batch with `negatives`: what each active sampler draws, by its name."""
         encode = self.encode()
-        user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
-        view = self._view(batch, encode, user_emb, positive_emb)
+        view = self._view(batch, encode, *encode.of_batch(batch))
         return {**batch, "negatives": self.sampler.draw(view)}
 
     def train_step(self, batch):
@@ -185,8 +196,8 @@ class RetrievalModel(keras.Model):
 
     def batch_loss(self, batch):
         """Returns the loss of a batch, float []: ranking, L2, and the samplers' own."""
-        encode = self.encode()
-        user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
+        encode = self.encode(training=True)
+        user_emb, positive_emb = encode.of_batch(batch)
         view = self._view(batch, encode, user_emb, positive_emb)
         drawn = batch["negatives"] if "negatives" in batch else self.sampler.draw(view)
         formed, negatives = self.sampler.form(view, drawn)

@@ -180,7 +180,7 @@ class GraphModel(RetrievalModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must define `propagate`.")
 
-    def encode(self) -> Encoders:
+    def encode(self, training: bool = False) -> Encoders:
         tables = [self.users.embeddings.value, self.items.embeddings.value]
         layers = self.propagate(tf.concat(tables, axis=0), self.graph.multiplication())
         # Reading all items out once is cheaper than L+1 layers of every candidate.

@@ -43,7 +43,7 @@ class MatrixFactorization(RetrievalModel):
         self.items = EmbeddingTable(num_items, dim, seed=2 * seed + 1, name="items")
         self.complete(num_layers=0, dim=dim)
 
-    def encode(self) -> Encoders:
+    def encode(self, training: bool = False) -> Encoders:
         return Encoders(
             user=lambda ids: tf.expand_dims(self.users(ids), -2),
             item=lambda ids: tf.expand_dims(self.items(ids), -2),

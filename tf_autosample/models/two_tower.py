@@ -90,6 +90,9 @@ class TwoTower(RetrievalModel):
         user_tower: A `keras.Model` or layer: dict of tensors [n, ...] -> float [n, d].
         item_tower: The same for items, with the same d.
         sampler: What to train with: see `RetrievalModel`.
+        context: Name -> value of further inputs of the user tower, such as hour or device, which
+            a training batch holds [B, ...] beside users and positives. The value, of one row, is
+            taken where there is no batch: in `evaluate` and in an exported model.
         **kwargs: `loss`, `l2`, `normalize` of `RetrievalModel`. The L2 penalty falls on the
             towers' outputs; regularise their weights within the towers.
 
@@ -115,16 +118,21 @@ class TwoTower(RetrievalModel):
         user_tower: keras.layers.Layer,
         item_tower: keras.layers.Layer,
         sampler: Samplers,
+        *,
+        context: Mapping[str, np.ndarray] | None = None,
         **kwargs,
     ):
         users, items = _table(user_features, "users"), _table(item_features, "items")
         super().__init__(users.rows, items.rows, sampler, **kwargs)
         self.user_features, self.item_features = users, items
         self.user_tower, self.item_tower = user_tower, item_tower
-        self._is_training = False
+        self.context = {
+            name: _checked(name, np.asarray(value)[None])[0]
+            for name, value in (context or {}).items()
+        }
         dims = [
-            _output_dim("user_tower", self.user_tower, users),
-            _output_dim("item_tower", self.item_tower, items),
+            _output_dim("user_tower", self.user_tower, users, self.context),
+            _output_dim("item_tower", self.item_tower, items, {}),
         ]
         if dims[0] != dims[1]:
             raise ValueError(
@@ -133,17 +141,28 @@ class TwoTower(RetrievalModel):
             )
         self.complete(num_layers=0, dim=dims[0])
 
-    def encode(self) -> Encoders:
-        return Encoders(
-            user=lambda ids: self._encode(self.user_tower, self.user_features, ids),
-            item=lambda ids: self._encode(self.item_tower, self.item_features, ids),
-        )
+    def encode(self, training: bool = False) -> Encoders:
+        def by_id(tower, features, context):
+            def encode_ids(ids):
+                distinct, place = tf.unique(tf.reshape(ids, [-1]))
+                given = {**features(distinct), **_of_rows(context, tf.size(distinct))}
+                emb = tf.gather(tower(given, training=training), place)
+                emb = tf.reshape(emb, tf.concat([tf.shape(ids), [1, emb.shape[-1]]], 0))
+                return tf.ensure_shape(emb, [*ids.shape, 1, emb.shape[-1]])
 
-    def _encode(self, tower, features, ids):
-        distinct, place = tf.unique(tf.reshape(ids, [-1]))
-        emb = tower(features(distinct), training=self._is_training)
-        emb = tf.reshape(tf.gather(emb, place), tf.concat([tf.shape(ids), [1, emb.shape[-1]]], 0))
-        return tf.ensure_shape(emb, [*ids.shape, 1, emb.shape[-1]])
+            return encode_ids
+
+        def query(batch):
+            _check_context(self.context, batch)
+            context = {name: batch[name] for name in self.context}
+            features = self.user_features(batch["users"])
+            return self.user_tower({**features, **context}, training=training)[:, None]
+
+        return Encoders(
+            user=by_id(self.user_tower, self.user_features, self.context),
+            item=by_id(self.item_tower, self.item_features, {}),
+            query=query if self.context else None,
+        )
 
     def taught_by(self, interactions):
         """Features also describe ids without a training row; a table over the ids does not."""
@@ -153,19 +172,13 @@ class TwoTower(RetrievalModel):
             items | (not _has_row_per_id(self.item_tower, self.num_items)),
         )
 
-    def _loss(self, batch):  # of a search's own training step too
-        self._is_training = True  # read while the step is traced
-        try:
-            return super()._loss(batch)
-        finally:
-            self._is_training = False
-
     def get_config(self):
         config = super().get_config()
         del config["num_users"], config["num_items"]  # the features know
         parts = {name: getattr(self, name) for name in PARTS}
         serialized = {name: keras.saving.serialize_keras_object(one) for name, one in parts.items()}
-        return {**config, **serialized}
+        context = {name: value.tolist() for name, value in self.context.items()}
+        return {**config, **serialized, "context": context}
 
     @classmethod
     def from_config(cls, config):
@@ -183,8 +196,25 @@ def _has_row_per_id(tower, rows: int) -> bool:
     return any(one.name == "embeddings" and one.shape[0] >= rows for one in tower.weights)
 
 
-def _output_dim(name: str, tower, features: FeatureTable) -> int:
-    shape = tower(features(tf.zeros([1], tf.int32))).shape
+def _of_rows(context: Mapping[str, np.ndarray], rows):
+    """The context of a row that has none of its own, repeated for all rows."""
+    return {
+        name: tf.broadcast_to(value, tf.concat([[rows], np.shape(value)], 0))
+        for name, value in context.items()
+    }
+
+
+def _check_context(context: Mapping[str, np.ndarray], batch) -> None:
+    missing = sorted(set(context) - set(batch))
+    if missing:
+        raise ValueError(
+            f"The batches must hold the context that the user tower reads, {sorted(context)}. "
+            f"Received: batches of {sorted(batch)}, without {missing}."
+        )
+
+
+def _output_dim(name: str, tower, features: FeatureTable, context) -> int:
+    shape = tower({**features(tf.zeros([1], tf.int64)), **_of_rows(context, 1)}).shape
     if len(shape) != 2:
         raise ValueError(
             f"`{name}` must give one vector per id, [n, d]. Received: shape {tuple(shape)} for n=1."
