@@ -7,6 +7,8 @@ from typing import Self
 
 import numpy as np
 
+from tf_autosample.data.merging import Duplicates, check_rule, merge_pairs, pair_keys
+
 # Positions are int32, so an id space holds at most this many ids.
 MAX_IDS = 2**31 - 1
 
@@ -53,11 +55,19 @@ class Interactions:
         num_users: int. Size of the id space, users without a row included.
         num_items: int. Size of the id space, items without a row included.
         timestamps: int64 [n], seconds, or None.
+        weights: float32 [n], positive and finite, or None, which means 1 for every row. How much
+            a row counts in the loss: a count or a confidence.
+        last_timestamps: int64 [n], seconds, or None. When a pair occurred last; given only by
+            rows that were merged, else None, which means that no pair occurred again.
+        duplicates: str. The weight of a pair that occurs more than once: the "sum" of its rows'
+            weights, their "max", that of the "last" row in time (in order where there are no
+            timestamps), or with "none" that of the row that is kept.
         num_duplicates: int. Rows merged away.
 
     Raises:
-        DataError: If lengths differ, an id is not an integer or lies outside its space, or a
-            count is not a positive integer.
+        DataError: If lengths differ, an id is not an integer or lies outside its space, a weight
+            is not positive and finite in float32, or a count is not a positive integer.
+        ValueError: If `duplicates` is none of the four words.
 
     >>> log = Interactions([0, 0, 1, 0], [2, 1, 1, 2], num_users=2, num_items=3)
     >>> len(log), log.num_duplicates, log.popularity.tolist(), log.histories[0].tolist()
@@ -69,27 +79,33 @@ class Interactions:
     num_users: int
     num_items: int
     timestamps: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    last_timestamps: np.ndarray | None = None
+    duplicates: Duplicates = field(default="sum", kw_only=True)
     num_duplicates: int = field(init=False, default=0)
 
     def __post_init__(self):
+        check_rule(self.duplicates)
         num_users = _count("num_users", self.num_users)
         num_items = _count("num_items", self.num_items)
         columns = {
             "users": _ids("users", self.users, num_users),
             "items": _ids("items", self.items, num_items),
         }
-        if self.timestamps is not None:
-            columns["timestamps"] = _integers("timestamps", self.timestamps).astype(np.int64)
+        for name in ("timestamps", "last_timestamps"):
+            if getattr(self, name) is not None:
+                columns[name] = _integers(name, getattr(self, name)).astype(np.int64)
+        if self.weights is not None:
+            columns["weights"] = _weights(self.weights)
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise DataError(f"`{'`, `'.join(lengths)}` must be equally long. Received: {lengths}.")
-        kept = _first_of_each_pair(
-            columns["users"], columns["items"], num_items, columns.get("timestamps")
-        )
-        num_duplicates = 0
-        if kept is not None:
-            num_duplicates = lengths["users"] - len(kept)
-            columns = {name: column[kept] for name, column in columns.items()}
+        if "last_timestamps" in columns and "timestamps" not in columns:
+            raise DataError("`last_timestamps` must come with `timestamps`. Received: none.")
+        columns = merge_pairs(columns, num_items, self.duplicates)
+        if self.weights is not None:
+            columns["weights"] = _weights(columns["weights"])  # a sum can pass float32
+        num_duplicates = lengths["users"] - len(columns["users"])
         counts = {"num_users": num_users, "num_items": num_items, "num_duplicates": num_duplicates}
         for column in columns.values():
             column.setflags(write=False)
@@ -101,7 +117,8 @@ class Interactions:
 
     def __repr__(self) -> str:
         size = f"{len(self)} pairs, {self.num_users} users, {self.num_items} items"
-        return f"Interactions({size}{'' if self.timestamps is None else ', timestamps'})"
+        present = [name for name in ("timestamps", "weights") if getattr(self, name) is not None]
+        return f"Interactions({', '.join([size, *present])})"
 
     @cached_property
     def popularity(self) -> np.ndarray:
@@ -111,7 +128,7 @@ class Interactions:
     @cached_property
     def histories(self) -> Histories:
         """The items of every user, sorted by id."""
-        keys = np.sort(_pair_keys(self.users, self.items, self.num_items))
+        keys = np.sort(pair_keys(self.users, self.items, self.num_items))
         lengths = np.bincount(self.users, minlength=self.num_users)
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Histories(_frozen(offsets), _frozen((keys % self.num_items).astype(np.int32)))
@@ -128,15 +145,20 @@ class Interactions:
         Args:
             rows: bool [n] mask, or integer positions in the wanted order.
         """
-        timestamps = None if self.timestamps is None else self.timestamps[rows]
+        optional = ("timestamps", "weights", "last_timestamps")
+        columns = {name: getattr(self, name) for name in ("users", "items", *optional)}
         return type(self)(
-            self.users[rows], self.items[rows], self.num_users, self.num_items, timestamps
+            num_users=self.num_users,
+            num_items=self.num_items,
+            duplicates=self.duplicates,
+            **{name: None if column is None else column[rows] for name, column in columns.items()},
         )
 
     def union(self, *others: Self) -> Self:
         """Return the pairs found in any part, for example train and validation as "seen".
 
-        Timestamps are kept only where every part has them.
+        Timestamps are kept only where every part has them. Where some part has weights, the rows
+        of a part without weigh 1, as they do in the loss.
 
         Raises:
             DataError: If a part lives in another id space.
@@ -149,13 +171,24 @@ class Interactions:
                     f"{self.num_users} users and {self.num_items} items. Received: {part!r}. "
                     "Read both files with the same vocabularies."
                 )
-        timed = all(part.timestamps is not None for part in parts)
+        columns = {name: [getattr(part, name) for part in parts] for name in ("users", "items")}
+        if all(part.timestamps is not None for part in parts):
+            columns["timestamps"] = [part.timestamps for part in parts]
+            if any(part.last_timestamps is not None for part in parts):
+                columns["last_timestamps"] = [
+                    part.timestamps if part.last_timestamps is None else part.last_timestamps
+                    for part in parts
+                ]
+        if any(part.weights is not None for part in parts):
+            columns["weights"] = [
+                np.ones(len(part), np.float32) if part.weights is None else part.weights
+                for part in parts
+            ]
         return type(self)(
-            np.concatenate([part.users for part in parts]),
-            np.concatenate([part.items for part in parts]),
-            self.num_users,
-            self.num_items,
-            np.concatenate([part.timestamps for part in parts]) if timed else None,
+            num_users=self.num_users,
+            num_items=self.num_items,
+            duplicates=self.duplicates,
+            **{name: np.concatenate(arrays) for name, arrays in columns.items()},
         )
 
 
@@ -198,19 +231,20 @@ def _ids(name: str, values, bound: int) -> np.ndarray:
     return array.astype(np.int32)
 
 
-def _pair_keys(users: np.ndarray, items: np.ndarray, num_items: int) -> np.ndarray:
-    # int64: the product of the two id spaces passes 2**31 on middling data already.
-    return users.astype(np.int64) * num_items + items
-
-
-def _first_of_each_pair(users, items, num_items, timestamps) -> np.ndarray | None:
-    """Return the rows to keep, ascending, or None where every pair is distinct."""
-    keys = _pair_keys(users, items, num_items)
-    ordered = np.sort(keys)
-    if not (ordered[1:] == ordered[:-1]).any():
-        return None
-    columns = (keys,) if timestamps is None else (timestamps, keys)
-    order = np.lexsort(columns)
-    keys = keys[order]
-    is_first = np.concatenate([[True], keys[1:] != keys[:-1]])
-    return np.sort(order[is_first])
+def _weights(values) -> np.ndarray:
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iuf"):
+        raise DataError(
+            "`weights` must be one-dimensional numbers. "
+            f"Received: weights of dtype {array.dtype} and shape {array.shape}."
+        )
+    with np.errstate(over="ignore"):
+        weights = array.astype(np.float32)
+    good = (weights > 0) & np.isfinite(weights)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise DataError(
+            "`weights` must be positive and finite in float32. "
+            f"Received: weights[{row}]={array[row]}."
+        )
+    return weights
