@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def split_random(interactions: Interactions, fraction: float, *, seed: int) -> S
         DataError: If there are no interactions.
         ValueError: If `fraction` is outside (0, 1).
     """
-    _refuse_empty(interactions)
+    refuse_empty(interactions)
     _check_fraction(fraction)
     lengths = np.bincount(interactions.users, minlength=interactions.num_users)
     # The small term undoes binary rounding: 0.145 * 100 is 14.499999999999998.
@@ -85,7 +86,7 @@ def split_last(interactions: Interactions, count: int = 1) -> Split:
         DataError: If there are no interactions or no timestamps.
         ValueError: If `count` is not a positive integer.
     """
-    _refuse_empty(interactions)
+    refuse_empty(interactions)
     _refuse_untimed(interactions)
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
         raise ValueError(f"`count` must be a positive integer. Received: count={count!r}.")
@@ -97,13 +98,17 @@ def split_last(interactions: Interactions, count: int = 1) -> Split:
 
 
 def split_time(
-    interactions: Interactions, *, time: int | None = None, fraction: float | None = None
+    interactions: Interactions,
+    *,
+    time: int | str | date | None = None,
+    fraction: float | None = None,
 ) -> Split:
     """Hold out everything that happened from one point in time on.
 
     Args:
         interactions: Interactions with timestamps.
-        time: int. Rows at or after this time, in the unit of the timestamps, are held out.
+        time: int in the unit of the timestamps, or a date or date-time, as an object or ISO 8601
+            text, in UTC unless it says otherwise. Rows at or after it are held out.
         fraction: float in (0, 1). Instead of `time`: cut where the latest round(fraction * n)
             rows begin. Rows that share the timestamp of the cut all go to the second part, so
             it can come out larger.
@@ -114,10 +119,10 @@ def split_time(
 
     Raises:
         DataError: If there are no interactions or no timestamps, or all rows fall on one side.
-        ValueError: If not exactly one of `time` and `fraction` is given, or `fraction` is
-            outside (0, 1).
+        ValueError: If not exactly one of `time` and `fraction` is given, `time` is no point in
+            time, or `fraction` is outside (0, 1).
     """
-    _refuse_empty(interactions)
+    refuse_empty(interactions)
     _refuse_untimed(interactions)
     if (time is None) == (fraction is None):
         raise ValueError(
@@ -129,11 +134,13 @@ def split_time(
         _check_fraction(fraction)
         held = min(max(int(fraction * len(timestamps) + 0.5 + 1e-9), 1), len(timestamps) - 1)
         time = np.partition(timestamps, -max(held, 1))[-max(held, 1)]
+    else:
+        time = seconds_of(time)
     later = timestamps >= time
     if later.all() or not later.any():
         raise DataError(
-            f"The cut must leave rows on both sides. Received: time={time}, while timestamps run "
-            f"from {timestamps.min()} to {timestamps.max()}. Mind the unit."
+            f"The cut must leave rows on both sides. Received: time={in_words(time)}, while "
+            f"timestamps run from {in_words(timestamps.min())} to {in_words(timestamps.max())}."
         )
     before, after = (
         np.bincount(interactions.users[rows], minlength=interactions.num_users) > 0
@@ -146,6 +153,36 @@ def split_time(
         num_new_users=int(np.sum(after & ~before)),
         cutoff=int(time),
     )
+
+
+def seconds_of(moment: int | str | date) -> int:
+    """Return a point in time as seconds since 1970; text is ISO 8601 or whole seconds.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if isinstance(moment, int | np.integer) and not isinstance(moment, bool):
+        return int(moment)
+    try:
+        if isinstance(moment, str):
+            if moment.isdecimal() and len(moment) != len("20140407"):  # that is a date
+                return int(moment)
+            moment = datetime.fromisoformat(moment)
+        if not isinstance(moment, datetime):
+            moment = datetime(moment.year, moment.month, moment.day)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() // 1)
+    except (AttributeError, ValueError) as error:
+        raise ValueError(
+            'A point in time must be a date such as "2014-04-07", a date-time such as '
+            f'"2014-04-07T10:51:09Z", or whole seconds. Received: {moment!r}.'
+        ) from error
+
+
+def in_words(seconds: int) -> str:
+    """Return seconds since 1970 as they stand and, where that is one of our times, as a date."""
+    if not 10**8 <= seconds < 10**11:  # before 1973, most likely counted from elsewhere
+        return str(seconds)
+    return f"{seconds} ({datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M:%S})"
 
 
 def _cut(interactions, order, lengths, wanted) -> Split:
@@ -162,7 +199,8 @@ def _cut(interactions, order, lengths, wanted) -> Split:
     )
 
 
-def _refuse_empty(interactions: Interactions) -> None:
+def refuse_empty(interactions: Interactions) -> None:
+    """Refuse to split nothing."""
     if not len(interactions):
         raise DataError(f"`interactions` must have rows to split. Received: {interactions!r}.")
 
