@@ -12,6 +12,8 @@ from .batches.proposals import Proposal as Proposal
 from .data import datasets as datasets
 from .data.interactions import DataError as DataError
 from .data.interactions import Interactions as Interactions
+from .data.parts import Parts as Parts
+from .data.parts import split_parts as split_parts
 from .data.reading import InteractionData as InteractionData
 from .data.reading import read_interactions as read_interactions
 from .data.splitting import split_last as split_last

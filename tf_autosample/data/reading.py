@@ -1,27 +1,27 @@
-"""Reads interactions from a file: checks every row, filters, and numbers the ids."""
+"""Reads interactions from files or memory: checks every row, filters, and numbers the ids."""
 
-import os
-import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from tf_autosample.data.formats import Format, Table, drop_bad_rows, find_format, read_table
+from tf_autosample.data.formats import Format
+from tf_autosample.data.formats.filters import keep_where, where_columns
+from tf_autosample.data.formats.joined import join_good_rows
+from tf_autosample.data.formats.sources import read_sources
 from tf_autosample.data.interactions import DataError, Interactions
+from tf_autosample.data.merging import Duplicates, check_rule
+from tf_autosample.data.numbering import in_core, number_ids, shrink
 from tf_autosample.data.vocabulary import Vocabulary
 from tf_autosample.extras import explain_missing
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @dataclass(frozen=True, eq=False)
 class InteractionData:
     """Interactions with the names of their users and items.
 
-    Every row of the file is accounted for: rows = len(interactions)
+    Every row of the source is accounted for: rows = len(interactions)
     + interactions.num_duplicates + num_filtered + num_skipped + num_unknown.
 
     Attributes:
@@ -29,10 +29,12 @@ class InteractionData:
         users: Vocabulary [U].
         items: Vocabulary [I].
         num_skipped: int. Bad rows left out (`on_bad_row="skip"`).
+        num_filtered: int. Rows removed by `where`, `min_rating` and `core`.
         num_unknown: int. Rows left out for an id outside a fixed vocabulary
             (`on_unknown="skip"`).
-        num_filtered: int. Rows removed by `min_rating` and `core`.
         titles: str [I], object dtype, a title per item; None where the source has none.
+        notes: tuple of str. What was recognised and not said by the caller, for people to check:
+            the unit of the timestamps, a value of `where` that no row has.
     """
 
     interactions: Interactions
@@ -42,11 +44,27 @@ class InteractionData:
     num_filtered: int = 0
     num_unknown: int = 0
     titles: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of the source, and what became of them, by name.
+
+        "rows" is the sum of the others: "interactions" were kept, "duplicates" merged into them,
+        "filtered", "bad" and "unknown" rows left out.
+        """
+        counts = {
+            "interactions": len(self.interactions),
+            "duplicates": self.interactions.num_duplicates,
+            "filtered": self.num_filtered,
+            "bad": self.num_skipped,
+            "unknown": self.num_unknown,
+        }
+        return {"rows": sum(counts.values()), **counts}
 
 
 @explain_missing()
 def read_interactions(
-    path: str | os.PathLike,
+    source,
     *,
     format: Format | None = None,
     columns: Sequence[str] | None = None,
@@ -56,40 +74,65 @@ def read_interactions(
     timestamp: str | None = None,
     rating: str | None = None,
     min_rating: float | None = None,
+    weight: str | None = None,
+    duplicates: Duplicates = "sum",
+    where: Mapping[str, str | Sequence[str]] | None = None,
     core: int = 1,
     on_bad_row: Literal["error", "skip"] = "error",
     users: Vocabulary | None = None,
     items: Vocabulary | None = None,
     on_unknown: Literal["error", "skip"] = "error",
 ) -> InteractionData:
-    """Read positive (user, item) pairs from a file.
+    r"""Read positive (user, item) pairs from files or from columns in memory.
 
-    CSV and TSV need a header line; TSV knows no quoting. JSON lines hold one object per line.
-    Adjacency text holds `user item item ...` per line, separated by blanks, without header.
-    Text is UTF-8; blank lines are passed over.
+    >>> data = read_interactions({"user_id": ["ann", "bob"], "item_id": [7, 9]})
+    >>> len(data.interactions), data.items.ids.tolist()
+    (2, [7, 9])
+
+    CSV and TSV need a header line or `columns`; TSV knows no quoting. JSON lines hold one object
+    per line. Adjacency text holds `user item item ...` per line, separated by blanks, without
+    header. Text is UTF-8; blank lines are passed over. Several files are read as one, in the
+    order given or sorted by name, each with its own header.
 
     In CSV, TSV and adjacency text the ids of a column are int64 if every one of them is written
-    as an integer is ("7", not "007", "+7" or " 7"), else all of them are strings. Parquet and
-    JSON lines say themselves what an id is, and a mix is an error. New vocabularies are sorted,
-    integers by value and strings by code point, so that equal data give equal numbers.
+    as an integer is ("7", not "007", "+7" or " 7"), or every one as a whole float is ("7.0"), as
+    where a missing value made floats of integers; else all of them are strings. Among integers,
+    one that is written as another number ("7.0", "1e+05") is no id. Other sources say themselves
+    what an id is, and a mix is an error; columns of whole floats are integers there too. New
+    vocabularies are sorted, integers by value and strings by code point, so that equal data give
+    equal numbers.
+
+    Words for a missing value are no ids, whatever the other ids are: an empty field, -1, NULL,
+    NaN, None, nil, NA, N/A, #N/A, <NA>, NaT, \N, undefined, in any case. Rename an id that is
+    really called so.
 
     Args:
-        path: file.
-        format: str. Defaults to what the suffix says: .csv, .dat, .tsv, .inter, .parquet, .jsonl,
-            .ndjson, .txt (adjacency), text also with .gz or .zst behind it.
+        source: a file; a folder, of which all files are read but those that begin with "." or
+            "_"; a pattern such as "logs/**/*.parquet"; a polars, pandas or pyarrow table; a
+            mapping from column names to sequences; or a list of these.
+        format: str. Defaults to what the suffix says: .csv, .dat (CSV), .tsv, .inter (TSV),
+            .parquet, .jsonl, .ndjson, .txt (adjacency), text also with .gz or .zst behind it.
         columns: list of str. Names of all columns, in their order, for CSV or TSV without a
             header line.
         separator: str. Between the fields of CSV or TSV, if not a comma or a tab.
         user: str. Column of user ids; not used for adjacency text.
         item: str. Column of item ids; not used for adjacency text.
-        timestamp: str. Column of times, numbers (a fraction is cut off) or, in Parquet, dates
-            (turned to seconds).
+        timestamp: str. Column of times: dates or date-times, in text as ISO 8601 ("2014-04-07",
+            "2014-04-07T10:51:09.277Z", "20140407"), or numbers. Numbers whose size shows that they
+            are milliseconds, microseconds or nanoseconds since 1970 are turned to seconds, which
+            `notes` says; a fraction of a second is cut off. Without a zone, times are UTC.
         rating: str. Column of ratings. They only serve `min_rating`: every row left is a positive.
         min_rating: float. Keeps rows rated at least this.
+        weight: str. Column of weights, such as counts: positive numbers.
+        duplicates: "sum", "max", "last" or "none": the weight of a pair that occurs more than
+            once; see `Interactions`.
+        where: mapping. Keeps rows whose column, by name, holds one of the values, compared as
+            text: `where={"event": ["transaction"]}`. Rows left out are not checked.
         core: int. Keeps the k-core: users and items with at least `core` distinct partners among
-            those kept, repeated until nothing changes. Runs after `min_rating`.
-        on_bad_row: "error", or "skip" to leave out and count rows with a missing id, a rating or
-            timestamp that is not a finite number, or the wrong number of fields.
+            those kept, repeated until nothing changes. Runs after the other filters.
+        on_bad_row: "error", or "skip" to leave out and count rows with a missing id, a rating,
+            weight or timestamp that is none, or the wrong number of fields. If more than half of
+            the rows of a file are bad, it is an error all the same.
         users: Vocabulary. Numbers users by this instead of a new one.
         items: Vocabulary. Numbers items by this instead of a new one.
         on_unknown: "error", or "skip" to leave out and count rows whose id is not in `users` or
@@ -99,107 +142,80 @@ def read_interactions(
         InteractionData.
 
     Raises:
-        DataError: If the file is missing, empty, of another format or encoding, lacks a column,
-            has a bad row or an unknown id, or if no row is left.
+        DataError: If a source is missing, empty, of another format or encoding, lacks a column,
+            has a bad row or an unknown id, or if no row is left. Rows are numbered from 1: the
+            lines of a text file, its header included, else the rows of data.
         ValueError: If the arguments contradict each other.
+        TypeError: If `source` is nothing that can be read.
     """
-    path = pathlib.Path(path)
-    file_format = find_format(path, format)
-    names = columns
-    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-    columns = {role: name for role, name in columns.items() if name is not None}
-    _check_arguments(file_format, columns, min_rating, core, on_bad_row, on_unknown)
-    if not path.is_file():
-        raise DataError(f"`path` must be an existing file. Received: path={str(path)!r}.")
-    table = read_table(path, file_format, columns, names=names, separator=separator)
-    frame, num_skipped = drop_bad_rows(path, table, columns, on_bad_row)
-    num_good = len(frame)
+    roles = {
+        "user": user,
+        "item": item,
+        "rating": rating,
+        "timestamp": timestamp,
+        "weight": weight,
+    }
+    roles = {role: name for role, name in roles.items() if name is not None}
+    _check_arguments(roles, min_rating, duplicates, core, on_bad_row, on_unknown)
+    filters = where_columns(where)
+    wanted = roles | {f"where:{name}": name for name in filters}
+    tables = read_sources(source, wanted, format=format, names=columns, separator=separator)
+    num_rows = sum(len(table.frame) for _, table in tables)
+    tables, notes = keep_where(tables, filters)
+    vocabularies = {"user": users, "item": items}
+    texts = {role for role, fixed in vocabularies.items() if fixed and fixed.kind == "str"}
+    rows = join_good_rows(tables, roles, texts, on_bad_row)
+    frame, names = rows.frame, [name for name, _ in tables]
+    label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     if min_rating is not None:
         frame = frame.filter(frame["rating"] >= min_rating)
-    _refuse_nothing(path, len(frame), num_skipped, 0, num_good - len(frame))
+    counts = {"num_skipped": rows.num_bad, "num_unknown": 0}
+    _refuse_nothing(label, len(frame), num_rows, **counts)
     numbered = {
-        "user": _number(path, table, frame, "user", user, users),
-        "item": _number(path, table, frame, "item", item, items),
+        role: number_ids(label, role, roles[role], frame[role], rows.typed, vocabulary)
+        for role, vocabulary in vocabularies.items()
     }
-    known = _known_rows(path, frame, columns, numbered, on_unknown)
+    known = _known_rows(names, frame, roles, numbered, on_unknown)
+    counts["num_unknown"] = int(np.sum(~known))
     kept = np.flatnonzero(known)
-    kept = kept[_in_core(*(positions[kept] for positions, _ in numbered.values()), core)]
-    num_unknown = int(np.sum(~known))
-    num_filtered = num_good - num_unknown - len(kept)
-    _refuse_nothing(path, len(kept), num_skipped, num_unknown, num_filtered)
-    user_rows, users = _shrink(kept, *numbered["user"], fixed=users is not None)
-    item_rows, items = _shrink(kept, *numbered["item"], fixed=items is not None)
-    times = None if timestamp is None else frame["timestamp"].to_numpy()[kept]
-    interactions = Interactions(user_rows, item_rows, len(users), len(items), times)
-    return InteractionData(interactions, users, items, num_skipped, num_filtered, num_unknown)
+    kept = kept[in_core(*(positions[kept] for positions, _ in numbered.values()), core)]
+    _refuse_nothing(label, len(kept), num_rows, **counts)
+    (user_rows, users), (item_rows, items) = (
+        shrink(positions[kept], vocabulary, fixed=vocabularies[role] is not None)
+        for role, (positions, vocabulary) in numbered.items()
+    )
+    times, weights = (
+        frame[role].to_numpy()[kept] if role in roles else None for role in ("timestamp", "weight")
+    )
+    interactions = Interactions(
+        user_rows, item_rows, len(users), len(items), times, weights, duplicates=duplicates
+    )
+    num_filtered = num_rows - len(kept) - sum(counts.values())
+    notes = (*notes, *rows.notes)
+    return InteractionData(
+        interactions, users, items, num_filtered=num_filtered, notes=notes, **counts
+    )
 
 
-def _check_arguments(file_format, columns, min_rating, core, on_bad_row, on_unknown) -> None:
+def _check_arguments(roles, min_rating, duplicates, core, on_bad_row, on_unknown) -> None:
+    check_rule(duplicates)
     for name, value in (("on_bad_row", on_bad_row), ("on_unknown", on_unknown)):
         if value not in ("error", "skip"):
             raise ValueError(f'`{name}` must be "error" or "skip". Received: {name}={value!r}.')
-    if len(set(columns.values())) < len(columns):
-        raise ValueError(f"Columns must differ. Received: {columns}.")
-    if file_format == "adjacency" and len(columns) > 2:
-        raise ValueError(
-            "`rating` and `timestamp` must be None for adjacency text, which holds ids only. "
-            f"Received: {columns}."
-        )
-    if min_rating is not None and "rating" not in columns:
+    if len(set(roles.values())) < len(roles):
+        raise ValueError(f"Columns must differ. Received: {roles}.")
+    if min_rating is not None and "rating" not in roles:
         raise ValueError(
             "`rating` must name the column that `min_rating` looks at. "
             f"Received: rating=None, min_rating={min_rating!r}."
         )
-    if isinstance(core, bool) or not isinstance(core, int) or core < 1:
+    if min_rating is not None and not np.isfinite(min_rating):
+        raise ValueError(f"`min_rating` must be finite. Received: min_rating={min_rating!r}.")
+    if isinstance(core, bool) or not isinstance(core, int | np.integer) or core < 1:
         raise ValueError(f"`core` must be a positive integer. Received: core={core!r}.")
 
 
-def _refuse_nothing(path, num_left, num_skipped, num_unknown, num_filtered) -> None:
-    if not num_left:
-        raise DataError(
-            f"{path} must have rows left to use. Received: {num_skipped} bad rows, {num_unknown} "
-            f"with unknown ids, {num_filtered} removed by `min_rating` and `core`, no others."
-        )
-
-
-def _number(
-    path: pathlib.Path,
-    table: Table,
-    frame: "pl.DataFrame",
-    role: str,
-    name: str,
-    vocabulary: Vocabulary | None,
-) -> tuple[np.ndarray, Vocabulary]:
-    """Return the position of every id, -1 if not in the vocabulary, and the vocabulary."""
-    import polars as pl
-
-    raw = frame[role]
-    kind = None if vocabulary is None else vocabulary.kind
-    if table.typed:
-        found = "str" if raw.dtype == pl.String else "int"
-        if kind not in (None, found):
-            raise DataError(
-                f"{path}: column {name!r} must hold ids of kind {kind!r}, like `{role}s`. "
-                f"Received: ids of kind {found!r}."
-            )
-    elif kind != "str":
-        integers = raw.cast(pl.Int64, strict=False)
-        canonical = (integers.cast(pl.String) == raw).fill_null(False)
-        if kind == "int" or canonical.all():
-            raw = integers.set(~canonical, None)
-    unique = raw.unique().drop_nulls().sort()
-    if vocabulary is None:
-        try:
-            vocabulary = Vocabulary(unique.to_list())
-        except DataError as error:
-            raise DataError(f"{path}, column {name!r}: {error}") from error
-    positions = vocabulary.encode(unique.to_list(), missing="negative")
-    places = pl.DataFrame({"raw": unique, "position": positions})
-    joined = raw.to_frame("raw").join(places, on="raw", how="left", maintain_order="left")
-    return joined["position"].fill_null(-1).to_numpy(), vocabulary
-
-
-def _known_rows(path, frame, columns, numbered, on_unknown) -> np.ndarray:
+def _known_rows(names, frame, roles, numbered, on_unknown) -> np.ndarray:
     """Return which rows have both ids in the vocabularies, bool [n]."""
     known = np.ones(len(frame), bool)
     for positions, _ in numbered.values():
@@ -209,34 +225,16 @@ def _known_rows(path, frame, columns, numbered, on_unknown) -> np.ndarray:
     row = int(np.argmin(known))
     role = next(role for role, (positions, _) in numbered.items() if positions[row] < 0)
     raise DataError(
-        f"{path}, row {frame['row'][row]}: column {columns[role]!r} must hold an id of `{role}s`. "
-        f"Received: {frame[role][row]!r}. Rows with unknown ids in all: {np.sum(~known)}. "
-        'Pass on_unknown="skip" to leave them out.'
+        f"{names[frame['source'][row]]}, row {frame['row'][row]}: column {roles[role]!r} must hold "
+        f"an id of `{role}s`. Received: {frame[role][row]!r}. Rows with unknown ids in all: "
+        f'{np.sum(~known)}. Pass on_unknown="skip" to leave them out.'
     )
 
 
-def _in_core(users: np.ndarray, items: np.ndarray, core: int) -> np.ndarray:
-    """Return which rows belong to the k-core, bool [n]."""
-    if core == 1:
-        return np.ones(len(users), bool)
-    num_items = int(items.max(initial=0)) + 1
-    pairs = np.unique(users.astype(np.int64) * num_items + items)
-    pair_users, pair_items = pairs // num_items, pairs % num_items
-    num_kept = -1
-    while len(pair_users) != num_kept:
-        num_kept = len(pair_users)
-        dense = np.bincount(pair_users)[pair_users] >= core
-        dense &= np.bincount(pair_items)[pair_items] >= core
-        pair_users, pair_items = pair_users[dense], pair_items[dense]
-    return np.isin(users, pair_users) & np.isin(items, pair_items)
-
-
-def _shrink(
-    rows: np.ndarray, positions: np.ndarray, vocabulary: Vocabulary, *, fixed: bool
-) -> tuple[np.ndarray, Vocabulary]:
-    """Select rows, and leave ids without one out of a vocabulary that this reading made."""
-    positions = positions[rows]
-    used = np.bincount(positions, minlength=len(vocabulary)) > 0
-    if fixed or used.all():
-        return positions, vocabulary
-    return (np.cumsum(used) - 1)[positions], Vocabulary(vocabulary.ids[used])
+def _refuse_nothing(label, num_left, num_rows, num_skipped, num_unknown) -> None:
+    if not num_left:
+        raise DataError(
+            f"{label} must have rows left to use. Received: {num_skipped} bad rows, {num_unknown} "
+            f"with unknown ids, {num_rows - num_skipped - num_unknown} removed by `where`, "
+            "`min_rating` and `core`, no others."
+        )

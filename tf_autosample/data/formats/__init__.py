@@ -14,8 +14,8 @@ from tf_autosample.data.formats.content import (
 )
 from tf_autosample.data.formats.header import Dialect
 from tf_autosample.data.formats.json_lines import read_json_lines
-from tf_autosample.data.formats.parquet import read_parquet
 from tf_autosample.data.formats.text import read_delimited
+from tf_autosample.data.formats.typed import select_columns
 from tf_autosample.data.interactions import DataError
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def find_format(path: pathlib.Path, format: Format | None) -> Format:
         if path.is_file():
             refuse_archive(path, parquet=True)
         raise DataError(
-            f"`path` must end in one of {', '.join(FORMAT_OF)}, with or without "
-            f"{' or '.join(PACKED)} behind it. Received: path={str(path)!r}. "
+            f"`source` must end in one of {', '.join(FORMAT_OF)}, with or without "
+            f"{' or '.join(PACKED)} behind it. Received: source={str(path)!r}. "
             f"Pass format= one of {formats} to read it all the same."
         )
     return found
@@ -101,7 +101,7 @@ def read_table(
         if file_format == "parquet":
             if path.stat().st_size:
                 refuse_archive(path, parquet=True)
-                frame = read_parquet(path, columns)
+                frame = select_columns(path, pl.scan_parquet(path, glob=False), columns)
         elif (first := first_line(path)) is None:
             pass
         elif file_format == "jsonl":
@@ -145,58 +145,3 @@ def _find_dialect(
     # In TSV a stray quote, common in titles, would swallow lines unseen.
     quotes = file_format == "csv" and len(separator) == 1
     return Dialect(separator, quotes, usual, names)
-
-
-def drop_bad_rows(
-    path: pathlib.Path, table: Table, columns: dict[str, str], on_bad_row: str
-) -> tuple["pl.DataFrame", int]:
-    """Return the good rows, ratings and timestamps parsed, and the number of bad ones.
-
-    Raises:
-        DataError: If there is a bad row and `on_bad_row` is "error".
-    """
-    import polars as pl
-
-    frame = table.frame
-    numbers = {
-        role: _parsed(role, frame.schema[role])
-        for role in ("rating", "timestamp")
-        if role in columns
-    }
-    bad = {"line": pl.col("fault").is_not_null()}
-    for role in ("user", "item"):
-        empty = pl.col(role).is_null()
-        bad[role] = empty | (pl.col(role) == "") if frame.schema[role] == pl.String else empty
-    bad |= {role: number.is_null() for role, number in numbers.items()}
-    is_bad = frame.select(pl.any_horizontal(*bad.values())).to_series()
-    num_bad = int(is_bad.sum())
-    if num_bad and on_bad_row == "error":
-        first = frame.filter(is_bad).head(1)
-        role = next(role for role, claim in bad.items() if first.select(claim).item())
-        raise DataError(
-            f"{path}, row {first['row'].item()}: {_fault(first, role, columns)} Bad rows in all: "
-            f'{num_bad}. Mend the file, or pass on_bad_row="skip" to leave them out.'
-        )
-    return frame.filter(~is_bad).with_columns(**numbers), num_bad
-
-
-def _fault(row: "pl.DataFrame", role: str, columns: dict[str, str]) -> str:
-    if role == "line":
-        return row["fault"].item()
-    wanted = "hold an id" if role in ("user", "item") else "be a finite number"
-    return f"column {columns[role]!r} must {wanted}. Received: {row[role].item()!r}."
-
-
-def _parsed(role: str, dtype: "pl.DataType") -> "pl.Expr":
-    """Return the numbers of a column, null where there is none."""
-    import polars as pl
-
-    number = pl.col(role).cast(pl.Float64, strict=False)
-    number = pl.when(number.is_finite()).then(number)
-    if role == "rating":
-        return number
-    # Integers first: a float keeps only 53 bits of a time in nanoseconds.
-    whole = number.cast(pl.Int64, strict=False)
-    return (
-        whole if dtype.is_float() else pl.coalesce(pl.col(role).cast(pl.Int64, strict=False), whole)
-    )
