@@ -191,9 +191,10 @@ def print_table(task: str, data: Path, contestants: dict[str, Contestant]) -> No
 
 def write_movielens(path: Path) -> None:
     """Writes the split of MovieLens-100K that the command line trains on, seed 1."""
-    from tf_autosample.cli.data import prepare_named
+    from tf_autosample.cli.data import prepare
+    from tf_autosample.cli.data_settings import DataSettings
 
-    parts = prepare_named("movielens-100k", 1)
+    parts = prepare(DataSettings(data="movielens-100k"), 1)
     arrays = {}
     for name in ("train", "test"):
         part = getattr(parts, name)

@@ -27,7 +27,8 @@ import tensorflow as tf
 from benchmarks.pairs import read_split
 from benchmarks.recording import mean_and_spread
 from tf_autosample import Interactions, MostPopular, evaluate, split_random
-from tf_autosample.cli.data import VALIDATION_FRACTION, PreparedData, prepare_named
+from tf_autosample.cli.data import VALIDATION_FRACTION, PreparedData, prepare
+from tf_autosample.cli.data_settings import DataSettings
 from tf_autosample.data.vocabulary import Vocabulary
 
 METRICS = ("recall@20", "ndcg@20")
@@ -57,7 +58,7 @@ class Ease:
 def read(data: str, seed: int) -> PreparedData:
     """Returns the parts for one seed. The test part of an .npz is always the same."""
     if not data.endswith(".npz"):
-        return prepare_named(data, seed)
+        return prepare(DataSettings(data=data), seed)
     whole, test = read_split(data)
     parts = split_random(whole, VALIDATION_FRACTION, seed=seed)
     sizes = whole.num_users, whole.num_items

@@ -9,7 +9,10 @@ import typer
 
 from tf_autosample.cli import train_commands as train_commands  # they stand first in the help
 from tf_autosample.cli.app import app
-from tf_autosample.cli.options import Json, RunPath, print_values
+from tf_autosample.cli.data_settings import ReadingChanges
+from tf_autosample.cli.numbers import count_option, port_option, seed_option
+from tf_autosample.cli.options import Json, RunPath, print_values, spread
+from tf_autosample.cli.querying import Query
 
 Target = Annotated[
     str, typer.Option(help="HOST:PORT for gRPC, http://HOST:PORT for REST.", metavar="TARGET")
@@ -17,36 +20,24 @@ Target = Annotated[
 
 
 @app.command()
+@spread
 def evaluate(
+    *,
     run: RunPath,
     test: Annotated[Path | None, typer.Option(help="File; else the test part of the run.")] = None,
-    user: Annotated[str, typer.Option(help="Column of user ids.")] = "user_id",
-    item: Annotated[str, typer.Option(help="Column of item ids.")] = "item_id",
-    k: Annotated[int, typer.Option("-k", help="Cut-off.")] = 20,
+    changes: ReadingChanges,
+    k: Annotated[int, count_option("-k", help="Cut-off.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Rank the whole catalogue for every test user and print the metrics.
 
-    Items of train and validation are masked. Test rows with users or items that the run does not
-    know are left out and counted.
+    Items of train and validation are masked. A file is read as the run read
+    its own; options say what is different in it. Rows with users or items that
+    the run does not know are left out and counted.
     """
-    from tf_autosample.cli.data import read_more
-    from tf_autosample.cli.runs import Run
-    from tf_autosample.evaluation.ranking import evaluate as evaluate_model
+    from tf_autosample.cli.evaluating import evaluate_run
 
-    source = Run(run)
-    data = source.load_data()
-    unknown = 0
-    if test is not None:
-        read = read_more(test, data.users, data.items, user=user, item=item)
-        part, unknown = read.interactions, read.num_unknown
-    elif data.test is not None:
-        part = data.test
-    else:
-        raise ValueError(f"{run} has no test part. Give one: autosample evaluate RUN --test FILE.")
-    result = evaluate_model(source.load_model(), part, seen=data.known, k=k)
-    counts = {"users": len(result.users), "interactions": len(part), "unknown_rows": unknown}
-    print_values({**counts, **result.metrics}, as_json)
+    print_values(evaluate_run(run, test, changes, k), as_json)
 
 
 @app.command()
@@ -66,11 +57,11 @@ def report(
 def export(
     run: RunPath,
     to: Annotated[Path, typer.Option(metavar="BASE/NAME", help="Where versions are published.")],
-    version: Annotated[int | None, typer.Option(help="Defaults to the next one.")] = None,
+    version: Annotated[int | None, count_option(help="Defaults to the next one.")] = None,
     index: Annotated[
         str, typer.Option(help="exact, or ivf: faster, and finds 95 of 100 of the same items.")
     ] = "exact",
-    k: Annotated[int, typer.Option("-k", help="Results of the default signature.")] = 20,
+    k: Annotated[int, count_option("-k", help="Results of the default signature.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Publish the trained model as a SavedModel version for TensorFlow Serving."""
@@ -96,8 +87,8 @@ def export(
 @app.command()
 def serve(
     path: Annotated[Path, typer.Argument(metavar="BASE/NAME", help="An exported model.")],
-    grpc_port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8500,
-    rest_port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8501,
+    grpc_port: Annotated[int, port_option(help="0 takes any free port.")] = 8500,
+    rest_port: Annotated[int, port_option(help="0 takes any free port.")] = 8501,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve the newest version over gRPC and REST until Ctrl-C, as TensorFlow Serving does."""
@@ -112,31 +103,30 @@ def serve(
         server.wait()
 
 
-@app.command()
+@app.command(cls=Query)
 def query(
     user_id: Annotated[str, typer.Argument(metavar="USER_ID")],
     model: Annotated[str, typer.Option(help="Name of the served model.")] = "retrieval",
-    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
+    k: Annotated[int, count_option("-k", help="Number of items.")] = 10,
     target: Target = "127.0.0.1:8500",
     as_json: Json = False,
 ) -> None:
-    """Ask a server for the best items of a user."""
-    from tf_autosample.serving import ServingClient
+    """Ask a server for the best items of a user.
 
-    with ServingClient(target, model=model) as client:
-        wants = client.metadata().signatures["recommend"].inputs["user_id"].dtype
-        if wants == "int64" and not user_id.lstrip("-").isdigit():
-            raise ValueError(f"`USER_ID` must be an integer for {model!r}. Received: {user_id!r}.")
-        answer = client.recommend([int(user_id) if wants == "int64" else user_id], k=k)
-    known = bool(answer.known_user[0])
-    ranked = zip(answer.item_ids[0].tolist(), answer.scores[0].tolist(), strict=True)
-    items = [{"item_id": item, "score": round(score, 4)} for item, score in ranked]
+    Fewer than K are printed where no more are left.
+    """
+    from tf_autosample.cli.querying import ask
+
+    answer = ask(user_id, model, k, target)
+    if str(answer["user_id"]) != user_id:
+        note = f"{user_id} was read as the integer {answer['user_id']}: {model!r} knows integers."
+        typer.echo(note, err=True)
     if as_json:
-        typer.echo(json.dumps({"user_id": user_id, "known_user": known, "items": items}))
+        typer.echo(json.dumps(answer))
         return
-    if not known:
+    if not answer["known_user"]:
         typer.echo(f"{user_id} is unknown: these are the most popular items.", err=True)
-    for row in items:
+    for row in answer["items"]:
         typer.echo(f"{row['score']:>10.4f}  {row['item_id']}")
 
 
@@ -160,7 +150,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Directory for all that the demo makes.")] = Path(
         "runs/demo"
     ),
-    seed: Annotated[int, typer.Option(help="Of splits, weights and batches.")] = 1,
+    seed: Annotated[int, seed_option(help="Of splits, weights and batches.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Run the whole path on MovieLens-100K: search, train, compare, export, serve, query."""

@@ -7,9 +7,11 @@ from pathlib import Path
 import keras
 from rich.console import Console
 
-from tf_autosample.cli.data import PreparedData
-from tf_autosample.cli.runs import Run
-from tf_autosample.cli.settings import ComparisonSettings, DataSettings
+from tf_autosample.cli.data import PreparedData, prepare
+from tf_autosample.cli.data_settings import DataSettings
+from tf_autosample.cli.progress import print_data
+from tf_autosample.cli.runs import Run, differences, new_directory
+from tf_autosample.cli.settings import ComparisonSettings
 from tf_autosample.cli.training import epochs_trained, train
 from tf_autosample.evaluation.ranking import MostPopular, evaluate
 from tf_autosample.report.comparison import MOST_POPULAR, SEARCH
@@ -42,14 +44,25 @@ def run_comparison(
         The content of the file.
     """
     samplers = {one.name: text for text, one in parse_each(settings.samplers).items()}
-    names = [MOST_POPULAR, *samplers, SEARCH]
-    data = _with_test(source.prepare(1))
+    data = _with_test(prepare(source, 1))
+    print_data(data, console)
     content = _begin(out, source, settings, data, resume)
+    # The most popular items are soon counted again: rows of worth are those that were trained.
+    trained = lambda: any(row["chosen"] for row in content["rows"])  # noqa: E731
+    made = () if (out / FILE).exists() else (FILE,)
+    with new_directory(out, keep=trained, made=made):
+        _measure(content, samplers, source, settings, data, out, console, workers)
+    return content
+
+
+def _measure(content, samplers, source, settings, data, out, console, workers) -> None:
+    """Adds the rows that are missing, and writes the file after each."""
+    names = [MOST_POPULAR, *samplers, SEARCH]
     for seed in range(1, settings.seeds + 1):
         done = {row["name"] for row in content["rows"] if row["seed"] == seed}
         missing = [name for name in names if name not in done]
         if missing and seed > 1:
-            data = _with_test(source.prepare(seed))
+            data = _with_test(prepare(source, seed))
         for name in missing:
             if name == MOST_POPULAR:
                 row = _most_popular(data)
@@ -65,20 +78,20 @@ def run_comparison(
                 f"{row['metrics'][METRIC]:.4f}, {row['seconds']:.0f} s",
                 highlight=False,
             )
-    return content
 
 
 def _begin(out, source: DataSettings, settings, data: PreparedData, resume: bool) -> dict:
     """Returns what the file holds, checked against what is asked for, or an empty comparison."""
     content = {
-        "arguments": {**dataclasses.asdict(settings), **source.recorded()},
+        "arguments": {**dataclasses.asdict(settings), **source.record()},
         "data": data.statistics(),
+        "counts": data.counts,
+        "checksum": data.checksum(),
         "metric": METRIC,
         "rows": [],
         "searches": {},
     }
     if not (out / FILE).exists():
-        out.mkdir(parents=True, exist_ok=True)
         return content
     if not resume:
         raise ValueError(
@@ -86,25 +99,22 @@ def _begin(out, source: DataSettings, settings, data: PreparedData, resume: bool
             "it, or choose another directory."
         )
     before = Run(out).read(FILE)
-    differences = {
-        key: (was, now)
-        for part in ("arguments", "data")
-        for key in before[part] | content[part]
-        if key != "seeds" and (was := before[part].get(key)) != (now := content[part].get(key))
-    }
-    if differences:
+    changed = differences(before["arguments"], content["arguments"])
+    changed.pop("seeds", None)  # more may be asked for
+    same_data = all(before.get(key) == content[key] for key in ("data", "checksum"))
+    if changed or not same_data:
         raise ValueError(
             f"A comparison is resumed with the arguments and data that it began with; {out} "
-            f"differs in {differences} (before, now)."
+            f"differs in {changed or 'its data'} (before, now)."
         )
-    return {**before, "arguments": content["arguments"]}  # more seeds may be asked for
+    return {**before, "arguments": content["arguments"]}
 
 
 def _with_test(data: PreparedData) -> PreparedData:
     if data.test is None:
         raise ValueError(
-            "A comparison needs a test part. Pass `--test FILE` beside `--train FILE`, or "
-            "`--data NAME`."
+            "A comparison needs a test part. Pass `--test FILE` beside `--train FILE`, "
+            "`--split` with `--train FILE` alone, or `--data NAME`."
         )
     return data
 

@@ -1,23 +1,40 @@
 """The data of a run: train, validation and test over one id space."""
 
-from dataclasses import dataclass
-from pathlib import Path
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from tf_autosample.cli.data_settings import DataSettings
 from tf_autosample.data import datasets
 from tf_autosample.data.interactions import DataError, Interactions
-from tf_autosample.data.reading import InteractionData, read_interactions
+from tf_autosample.data.parts import split_parts
+from tf_autosample.data.reading import read_interactions
 from tf_autosample.data.splitting import split_random
 from tf_autosample.data.vocabulary import Vocabulary
 
+PARTS = ("train", "valid", "test")
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """Train, validation and (where there is one) test, with the names of users and items."""
+    """Train, validation and (where there is one) test, with the names of users and items.
+
+    Attributes:
+        train: Interactions.
+        valid: Interactions.
+        test: Interactions or None.
+        users: Vocabulary [U].
+        items: Vocabulary [I].
+        titles: str [I] or None.
+        counts: What became of the rows of "train", "valid" and "test" as they were read, and what
+            a "split" left out: numbers by name.
+        notes: What reading recognised by itself, in sentences.
+    """
 
     train: Interactions
     valid: Interactions
@@ -25,66 +42,116 @@ class PreparedData:
     users: Vocabulary
     items: Vocabulary
     titles: np.ndarray | None = None
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def known(self) -> Interactions:
         """Train and validation: what is masked at test and left out when serving."""
         return self.train.union(self.valid)
 
+    @property
+    def parts(self) -> dict[str, Interactions]:
+        """The parts that there are, by name."""
+        parts = {name: getattr(self, name) for name in PARTS}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def statistics(self) -> dict:
-        """Counts that a run records."""
-        parts = {"train": self.train, "valid": self.valid, "test": self.test}
+        """Sizes that a run records."""
         return {
             "users": len(self.users),
             "items": len(self.items),
-            **{name: len(part) for name, part in parts.items() if part is not None},
+            **{name: len(part) for name, part in self.parts.items()},
             "density": round(len(self.train) / (len(self.users) * len(self.items)), 6),
         }
 
+    def checksum(self) -> str:
+        """Returns a text that other pairs, parts, times, weights or names would change."""
+        found = hashlib.sha256()
+        for name, part in self.parts.items():
+            for column, values in columns_of(part).items():
+                found.update(f"{name} {column} {values.dtype} {len(values)} ".encode())
+                found.update(np.ascontiguousarray(values))
+        for vocabulary in (self.users, self.items):
+            found.update(repr(vocabulary.ids.tolist()).encode())
+        return found.hexdigest()
 
-def prepare_named(name: str, seed: int) -> PreparedData:
-    """Loads a named data set: 80/20 per user, validation held out of the 80."""
-    data = datasets.load(name)
-    known, test = split_random(data.interactions, TEST_FRACTION, seed=seed)
-    train, valid = split_random(known, VALIDATION_FRACTION, seed=seed)
-    return PreparedData(train, valid, test, data.users, data.items, data.titles)
+
+def columns_of(part: Interactions) -> dict[str, np.ndarray]:
+    """Returns the arrays that make up interactions, by attribute."""
+    values = {one.name: getattr(part, one.name) for one in dataclasses.fields(part)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
-def prepare_files(
-    train: Path, valid: Path | None, test: Path | None, seed: int, **reading
-) -> PreparedData:
-    """Reads the parts of the data. Without `valid`, a tenth of each user's train is held out.
+def prepare(source: DataSettings, seed: int) -> PreparedData:
+    """Reads and splits the data of a run.
+
+    Without `--split`, a tenth of each user's train is drawn for validation if there is no file
+    for it, and of a named data set a fifth for test before.
 
     Args:
-        train: File that also fixes which users and items there are.
-        valid: File, or None.
-        test: File, or None.
-        seed: Seeds the validation split.
-        **reading: Arguments of `read_interactions`.
+        source: A named data set, or files: train fixes which users and items there are.
+        seed: Draws what is held out at random.
     """
-    data = read_interactions(train, **reading)
-    fixed = {**reading, "core": 1, "users": data.users, "items": data.items}
-    rest = {path: read_interactions(path, **fixed).interactions for path in (valid, test) if path}
-    if valid is None:
-        train_part, valid_part = split_random(data.interactions, VALIDATION_FRACTION, seed=seed)
+    read = _read(source)
+    counts = {name: one.counts() for name, one in read.items()}
+    log = read["train"].interactions
+    parts = {name: one.interactions for name, one in read.items()}
+    if source.split is not None:
+        found = split_parts(
+            log,
+            source.split,
+            valid=_size(source.valid_part),
+            test=_size(source.test_part),
+            seed=seed if source.split == "random" else None,
+        )
+        counts["split"] = found.counts()
+        parts = {name: getattr(found, name) for name in PARTS}
     else:
-        train_part, valid_part = data.interactions, rest[valid]
-    _refuse_shared("validation", valid_part, "train", train_part)
-    test_part = rest.get(test)
-    if test_part is not None:
-        _refuse_shared("test", test_part, "train and validation", train_part.union(valid_part))
-    return PreparedData(train_part, valid_part, test_part, data.users, data.items)
+        if source.data is not None:
+            parts["train"], parts["test"] = split_random(log, TEST_FRACTION, seed=seed)
+        if source.valid is None:
+            rest = parts["train"]
+            parts["train"], parts["valid"] = split_random(rest, VALIDATION_FRACTION, seed=seed)
+        refuse_shared("validation", parts["valid"], "train", parts["train"])
+        if source.test is not None:
+            before = parts["train"].union(parts["valid"])
+            refuse_shared("test", parts["test"], "train and validation", before)
+    data = read["train"]
+    notes = tuple(dict.fromkeys(note for one in read.values() for note in one.notes))
+    parts = [parts.get(name) for name in PARTS]
+    return PreparedData(*parts, data.users, data.items, data.titles, counts, notes)
 
 
-def read_more(path: Path, users: Vocabulary, items: Vocabulary, **reading) -> InteractionData:
-    """Reads a file over the id space of a run; rows with other ids are left out and counted."""
-    return read_interactions(path, users=users, items=items, on_unknown="skip", **reading)
+def _read(source: DataSettings) -> dict:
+    """Returns what is in the files, or the named data set as "train"."""
+    if source.data is not None:
+        return {"train": datasets.load(source.data)}
+    reading = source.arguments()
+    train = read_interactions(source.train, core=source.core, **reading)
+    fixed = {**reading, "users": train.users, "items": train.items}
+    fixed["on_unknown"] = "skip" if source.skip_unknown else "error"
+    files = {"valid": source.valid, "test": source.test}
+    rest = {name: read_interactions(path, **fixed) for name, path in files.items() if path}
+    return {"train": train, **rest}
 
 
-def _refuse_shared(name: str, part: Interactions, other_name: str, other: Interactions) -> None:
+def _size(text: str | None) -> int | float | str | None:
+    """Returns the size of a part: a number of items or a moment, a share, or else a date."""
+    for kind in (int, float):
+        try:
+            return None if text is None else kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def refuse_shared(name: str, part: Interactions, other_name: str, other: Interactions) -> None:
+    """Refuses a part that shares pairs with what the model has seen."""
     shared = len(part) + len(other) - len(part.union(other))
     if shared:
         raise DataError(
-            f"The {name} part must not share interactions with {other_name}: {shared} of "
-            f"{len(part)} do. Remove them from one of the two."
+            f"The {name} part must not share interactions with {other_name}, which the model has "
+            f"seen: {shared} of {len(part)} do. Remove them from one of the two; of one log with "
+            "repeats, --split makes parts that share none."
         )

@@ -1,17 +1,18 @@
 """The demo: the whole path on MovieLens-100K."""
 
 import dataclasses
-import shutil
 import time
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from tf_autosample.cli.data import PreparedData, prepare_named
+from tf_autosample.cli.data import PreparedData, prepare
+from tf_autosample.cli.data_settings import DataSettings
 from tf_autosample.cli.progress import open_console
-from tf_autosample.cli.runs import Run
-from tf_autosample.cli.training import TrainingSettings, summary, train
+from tf_autosample.cli.runs import FILES, REPORT_FILES, Run, delete
+from tf_autosample.cli.settings import TrainingSettings
+from tf_autosample.cli.training import summary, train
 from tf_autosample.data import datasets
 from tf_autosample.evaluation.ranking import MostPopular, evaluate
 from tf_autosample.export import export_retrieval
@@ -19,6 +20,8 @@ from tf_autosample.report import curves_text
 from tf_autosample.serving import EmbeddedServer, ServingClient
 
 DATA = "movielens-100k"
+MARKER, EXPORT = "demo.json", "export"  # a directory with the marker is one that a demo made
+MADE = (*FILES, *REPORT_FILES, EXPORT, MARKER)
 SAMPLERS = "uniform,popularity,dns:m=8,dns:m=32"
 
 
@@ -26,7 +29,8 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     """Searches, trains, compares, exports, serves and queries.
 
     Args:
-        out: Directory for the run and the exported model; replaced if it holds an earlier demo.
+        out: Directory for the run and the exported model. What an earlier demo made in it is
+            deleted first, unless something else is there too.
         seed: Seeds splits, weights and batches.
         quiet: Print nothing.
 
@@ -35,18 +39,19 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     """
     console = open_console(quiet)
     page = Console(quiet=quiet)
-    if (out / "run.json").exists():
-        shutil.rmtree(out)
+    _clear(out)
     page.rule("1. Data")
-    data = prepare_named(DATA, seed)
-    source = datasets.available()[DATA]
-    page.print(f"{DATA}, by {source.owner}. {source.terms}")
+    source = DataSettings(data=DATA)
+    data = prepare(source, seed)
+    about = datasets.available()[DATA]
+    page.print(f"{DATA}, by {about.owner}. {about.terms}")
     page.print(" · ".join(f"{name} {count:,}" for name, count in data.statistics().items()))
     page.rule("2. Search and train")
     settings = TrainingSettings(sampler=SAMPLERS, seed=seed)
     run = Run(out)
-    run.begin({"data": DATA, **dataclasses.asdict(settings)}, data, resume=False)
-    trained = train(data, settings, console, run=run)
+    with run.begin({**dataclasses.asdict(settings), **source.record()}, data, resume=False):
+        run.write(MARKER, {"made by": "autosample demo"})
+        trained = train(data, settings, console, run=run)
     page.print(curves_text(trained.search.history, width=min(page.width, 100)), highlight=False)
     page.print(f"Chosen: {trained.search.winner} ({trained.search.history['reason']}).")
     page.rule("3. Each sampler alone, for comparison")
@@ -60,17 +65,38 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     page.rule("4. Export")
     version = export_retrieval(
         trained.model,
-        out / "export" / DATA,
+        out / EXPORT / DATA,
         users=data.users,
         items=data.items,
         seen=data.known,
-        metadata={"metrics": summary(trained)},
+        metadata={"metrics": summary(trained, data)},
     )
     page.print(f"Published {version}")
     page.rule("5. Serve and query")
     query = _query(version.parent, data, page)
     page.print(f"All files are in {out}; the curves as an image in {run.file('curves.png')}.")
     return {"statistics": data.statistics(), "table": rows, "query": query}
+
+
+def _clear(out: Path) -> None:
+    """Deletes an earlier demo.
+
+    Raises:
+        ValueError: If anything is in the directory that no demo makes.
+    """
+    found = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    exported = [path.relative_to(out) for path in (out / EXPORT).glob("*/*")]
+    foreign = [name for name in found if name not in MADE]
+    foreign += [str(path) for path in exported if path != Path(EXPORT, DATA, "1")]
+    if not found:
+        return
+    if MARKER not in found or foreign:
+        raise ValueError(
+            "`--out` must be a new directory, or hold an earlier demo and nothing else. Received: "
+            f"{out} with {', '.join((foreign or found)[:5])}. Nothing was deleted. Choose another, "
+            "or remove it yourself."
+        )
+    delete(out, MADE)
 
 
 def _most_popular(data: PreparedData) -> dict:

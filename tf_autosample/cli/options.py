@@ -4,16 +4,19 @@ import dataclasses
 import functools
 import inspect
 import json
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tf_autosample.cli.numbers import count_option
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Directory of an earlier `train`.")]
 Workers = Annotated[
-    int, typer.Option(min=1, help="Processes that train samplers of the search side by side.")
+    int, count_option(help="Processes that train samplers of the search side by side.")
 ]
 
 
@@ -48,20 +51,46 @@ def spread(command: Callable) -> Callable:
     return run
 
 
+def changes_of(group: type) -> type:
+    """Returns a dataclass of the same options, None where one is not given."""
+    fields = [
+        (one.name, _optional(one.type), dataclasses.field(default=None))
+        for one in dataclasses.fields(group)
+    ]
+    return dataclasses.make_dataclass(f"{group.__name__}Changes", fields, frozen=True)
+
+
 def print_values(values: dict, as_json: bool) -> None:
-    """Prints a line for each value, those of inner dictionaries under both their names."""
+    """Prints a line for each value, those of inner dictionaries under all their names."""
     if as_json:
         typer.echo(json.dumps(values, indent=1))
         return
-    flat = {
-        (f"{key} {inner}" if isinstance(value, dict) else key): content
-        for key, value in values.items()
-        for inner, content in (value.items() if isinstance(value, dict) else [("", value)])
-    }
+    flat = dict(_flat(values))
     width = max(map(len, flat))
     for key, value in flat.items():
         text = f"{value:.4f}" if isinstance(value, float) else value
         typer.echo(f"{key:<{width}}  {text}")
+
+
+def counts_text(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Returns a line for each source of rows, with what became of them."""
+    return "\n".join(
+        f"{source}: " + " · ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in found.items())
+        for source, found in counts.items()
+    )
+
+
+def _flat(values: Mapping, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key} ")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _optional(annotation):
+    kind, option = typing.get_args(annotation)
+    return Annotated[kind | None, option]
 
 
 def _option(field: dataclasses.Field) -> inspect.Parameter:

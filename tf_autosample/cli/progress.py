@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tf_autosample.cli.data import PreparedData
+from tf_autosample.cli.options import counts_text
 from tf_autosample.search.auto_sample import AutoSample
 
 
@@ -18,6 +20,13 @@ def open_console(quiet: bool = False) -> Console:
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
     return console
+
+
+def print_data(data: PreparedData, console: Console) -> None:
+    """Says what was recognised in the data, and what became of every row."""
+    for note in data.notes:
+        console.print(note, highlight=False, markup=False)
+    console.print(counts_text(data.counts), highlight=False, markup=False)
 
 
 class SearchProgress(keras.callbacks.Callback):

@@ -1,7 +1,10 @@
 """A run directory: everything that a run made."""
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -9,88 +12,118 @@ from pathlib import Path
 import numpy as np
 
 from tf_autosample import __version__
-from tf_autosample.cli.data import PreparedData
+from tf_autosample.cli.data import PARTS, PreparedData, columns_of
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.data.vocabulary import Vocabulary
 
-PARTS = ("train", "valid", "test")
+# What a run makes, and a report on it. Nothing else in its directory is ever deleted.
+SEARCH_FILES = ("search.json", "states")
+FILES = (
+    *("run.json", "users.json", "items.json", "titles.json", "data.npz"),
+    *SEARCH_FILES,
+    *("model.keras", "metrics.json", "curves.png"),
+)
+REPORT_FILES = ("report.html", "cost.png", "weights.png")
 
 
 @dataclass(frozen=True)
 class Run:
     """Names of the files in a run directory, and how they are written and read.
 
-    `run.json` (arguments, versions, data statistics), `users.json` and `items.json`
+    `run.json` (arguments, versions, data statistics and counts), `users.json` and `items.json`
     (vocabularies), `data.npz` (the splits), `search.json` and `states/` (see `AutoSample`),
     `model.keras`, `metrics.json`, `curves.png`.
     """
 
     path: Path
 
-    def begin(self, arguments: dict, data: PreparedData, resume: bool) -> None:
+    @contextlib.contextmanager
+    def begin(self, arguments: dict, data: PreparedData, resume: bool) -> Iterator[None]:
         """Writes what is known before training, or checks it against what is there.
+
+        Should what stands in the `with` fail before any sampler was measured, what was written is
+        deleted again: it would only stand in the way of the next try.
 
         Raises:
             ValueError: If the directory holds a run and `resume` is false, or a run with other
-                arguments or data.
+                arguments or data, or another file in the place of one that a run makes.
         """
         described = {
             "arguments": arguments,
             "data": data.statistics(),
+            "counts": data.counts,
+            "checksum": data.checksum(),
             "versions": {
                 "tf_autosample": __version__,
                 **{name: version(name) for name in ("tensorflow", "keras", "numpy")},
             },
         }
         if self.file("run.json").exists():
-            if not resume:
-                raise ValueError(
-                    f"`--out` must not hold a run yet. Received: {self.path}. Add --resume to go "
-                    "on with it, or choose another directory."
-                )
-            before = self.read("run.json")
-            changed = {
-                key: (before["arguments"].get(key), value)
-                for key, value in arguments.items()
-                if before["arguments"].get(key) != value
-            }
-            if changed or before["data"] != described["data"]:
-                raise ValueError(
-                    f"A run is resumed with the arguments that it began with; {self.path} differs "
-                    f"in {changed or 'its data'} (before, now)."
-                )
+            self._check_same(described, resume)
+            yield
             return
-        self.path.mkdir(parents=True, exist_ok=True)
+        taken = [name for name in FILES if self.file(name).exists()]
+        if taken:
+            raise ValueError(
+                f"`--out` must not hold files that a run would write over. Received: {self.path} "
+                f"with {', '.join(taken)}. Choose another directory."
+            )
+        with new_directory(self.path, keep=lambda: self.has_measured, made=FILES):
+            self._write_data(data)
+            self.write("run.json", described)  # last: a directory with it is complete so far
+            yield
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether some sampler was measured, so that there is something to go on with."""
+        if not self.file("search.json").exists():
+            return False
+        search = self.read("search.json")
+        return any(arm["curve"] for arm in search["arms"])
+
+    def _check_same(self, described: dict, resume: bool) -> None:
+        if not resume:
+            raise ValueError(
+                f"`--out` must not hold a run yet. Received: {self.path}. Add --resume to go "
+                "on with it, or choose another directory."
+            )
+        before = self.read("run.json")
+        changed = differences(before["arguments"], described["arguments"])
+        same_data = all(before.get(key) == described[key] for key in ("data", "checksum"))
+        if changed or not same_data:
+            raise ValueError(
+                f"A run is resumed with the arguments and data that it began with; {self.path} "
+                f"differs in {changed or 'its data'} (before, now)."
+            )
+
+    def _write_data(self, data: PreparedData) -> None:
         data.users.save(self.file("users.json"))
         data.items.save(self.file("items.json"))
-        parts = {name: getattr(data, name) for name in PARTS}
         arrays = {
-            f"{name}_{field}": getattr(part, field)
-            for name, part in parts.items()
-            if part is not None
-            for field in ("users", "items")
+            f"{name}_{column}": values
+            for name, part in data.parts.items()
+            for column, values in columns_of(part).items()
         }
         self.write_file("data.npz", lambda path: np.savez(path, **arrays))
         if data.titles is not None:
             self.write("titles.json", list(data.titles))
-        self.write("run.json", described)  # last: a directory with it is complete so far
 
     def load_data(self) -> PreparedData:
         """Reads back the splits and vocabularies."""
         if not self.file("run.json").exists():
             raise ValueError(f"{self.path} must be the --out of an earlier `train`. It is not.")
         users, items = (Vocabulary.load(self.file(f"{name}.json")) for name in ("users", "items"))
+        size = {"num_users": len(users), "num_items": len(items)}
+        columns: dict[str, dict] = {}
         with np.load(self.file("data.npz")) as arrays:
-            parts = {
-                name: Interactions(
-                    arrays[f"{name}_users"], arrays[f"{name}_items"], len(users), len(items)
-                )
-                for name in PARTS
-                if f"{name}_users" in arrays
-            }
+            for key, values in arrays.items():
+                part, column = key.split("_", 1)
+                columns.setdefault(part, {})[column] = values
+        parts = [columns.get(name) for name in PARTS]
+        parts = [None if one is None else Interactions(**one, **size) for one in parts]
         has_titles = self.file("titles.json").exists()
         titles = np.array(self.read("titles.json"), object) if has_titles else None
-        return PreparedData(parts["train"], parts["valid"], parts.get("test"), users, items, titles)
+        return PreparedData(*parts, users, items, titles)
 
     def load_model(self):
         """Loads the trained model."""
@@ -118,5 +151,48 @@ class Run:
     def write_file(self, name: str, write) -> None:
         """Lets `write(path)` write beside the file `name`, then renames."""
         staged = self.path / f".tmp-{name}"
-        write(staged)
-        os.replace(staged, self.file(name))
+        try:
+            write(staged)
+            os.replace(staged, self.file(name))
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def differences(before: dict, now: dict) -> dict[str, tuple]:
+    """Returns what two sets of arguments do not share, (before, now) by name."""
+    return {
+        key: (before.get(key), now.get(key))
+        for key in before | now
+        if before.get(key) != now.get(key)
+    }
+
+
+@contextlib.contextmanager
+def new_directory(path: Path, *, keep, made: tuple[str, ...]) -> Iterator[None]:
+    """Makes a directory; deletes what was made in it should the `with` fail and `keep()` is false.
+
+    Args:
+        path: The directory. It may be there already, with other files in it, which stay.
+        keep: Says whether anything of worth was made.
+        made: Names in it that did not exist before and are deleted.
+    """
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        if not keep():
+            delete(path, made)
+            for folder in missing:
+                with contextlib.suppress(OSError):  # something else is in it
+                    folder.rmdir()
+        raise
+
+
+def delete(path: Path, names: tuple[str, ...]) -> None:
+    """Deletes files and folders of these names from a directory."""
+    for name in names:
+        if (path / name).is_dir():
+            shutil.rmtree(path / name)
+        else:
+            (path / name).unlink(missing_ok=True)

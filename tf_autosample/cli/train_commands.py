@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from tf_autosample.cli.app import app
+from tf_autosample.cli.data_settings import DataSettings
 from tf_autosample.cli.options import Json, Workers, print_values, spread
-from tf_autosample.cli.settings import ComparisonSettings, DataSettings, TrainingSettings
+from tf_autosample.cli.settings import ComparisonSettings, TrainingSettings
 
 
 @app.command()
@@ -24,22 +25,23 @@ def train(
 ) -> None:
     """Search for the sampler and train the final model.
 
-    Give --data NAME, or --train FILE [--valid FILE] [--test FILE]. Files are
-    CSV, TSV, Parquet, JSON lines or adjacency text (.txt).
+    Give --data NAME, or --train FILE [--valid FILE] [--test FILE], or one log
+    with --split. Files are CSV, TSV, Parquet, JSON lines or adjacency text (.txt).
     """
-    from tf_autosample.cli.progress import open_console
+    from tf_autosample.cli.data import prepare
+    from tf_autosample.cli.progress import open_console, print_data
     from tf_autosample.cli.runs import Run
     from tf_autosample.cli.training import summary
     from tf_autosample.cli.training import train as train_run
     from tf_autosample.samplers.named import parse_samplers
 
-    parse_samplers(settings.sampler)  # an error in it should not leave a directory behind
-    data = source.prepare(settings.seed)
-    run = Run(out)
-    run.begin({**dataclasses.asdict(settings), **source.recorded()}, data, resume)
-    console = open_console(quiet=as_json)
-    trained = train_run(data, settings, console, run=run, resume=resume, workers=workers)
-    print_values(summary(trained), as_json)
+    parse_samplers(settings.sampler)  # an error in it should not wait for the data
+    data = prepare(source, settings.seed)
+    run, console = Run(out), open_console(quiet=as_json)
+    print_data(data, console)
+    with run.begin({**dataclasses.asdict(settings), **source.record()}, data, resume):
+        trained = train_run(data, settings, console, run=run, resume=resume, workers=workers)
+    print_values(summary(trained, data), as_json)
 
 
 @app.command()
@@ -54,8 +56,8 @@ def compare(
 ) -> None:
     """Compare each sampler alone with the search over them, on test, over several seeds.
 
-    Give --data NAME, or --train FILE [--valid FILE] --test FILE. A seed draws
-    the parts that are not given as files, the weights and the batches. Each
+    Give --data NAME, or --train FILE [--valid FILE] --test FILE, or one log
+    with --split. A seed draws what is held out at random, the weights and the batches. Each
     sampler trains to its own early stop on validation; test is looked at once,
     with train and validation masked. The most popular items are a baseline.
     """

@@ -83,7 +83,7 @@ def train(
         metrics = evaluate(model, data.test, seen=data.known, k=20).metrics
     trained = Trained(model, search, metrics, time.perf_counter() - started)
     if run is not None:
-        _write(run, trained)
+        _write(run, trained, data)
     return trained
 
 
@@ -107,14 +107,14 @@ def _fit(model, search: AutoSample, data: PreparedData, settings: TrainingSettin
         progress.bar.stop()
 
 
-def _write(run: Run, trained: Trained) -> None:
+def _write(run: Run, trained: Trained, data: PreparedData) -> None:
     run.write_file("curves.png", lambda path: save_curves(trained.search.history, path))
     run.write_file("model.keras", trained.model.save)
-    run.write("metrics.json", summary(trained))
+    run.write("metrics.json", summary(trained, data))
 
 
-def summary(trained: Trained) -> dict:
-    """What a run reports: the chosen sampler, its validation and test metrics, the cost."""
+def summary(trained: Trained, data: PreparedData) -> dict:
+    """What a run reports: the chosen sampler, its metrics, the cost, what became of the rows."""
     history = trained.search.history
     winner = trained.search.record.arm(history["winner"])
     race = history["subsample"] or history  # where the sampler was chosen
@@ -127,6 +127,7 @@ def summary(trained: Trained) -> dict:
         "epochs_trained": epochs_trained(history),
         "seconds": round(trained.seconds, 1),
         "test": trained.metrics,
+        "rows": data.counts,
     }
 
 

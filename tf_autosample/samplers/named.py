@@ -1,5 +1,8 @@
 """Samplers by name: `dns:m=8`, separated by commas; on the command line and in Python."""
 
+import math
+import re
+
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.chain import ChainSampler
 from tf_autosample.samplers.dynamic import DynamicSampler
@@ -93,10 +96,18 @@ def _parse(text: str) -> NegativeSampler:
         key, _, value = setting.partition("=")
         try:
             argument, kind = known.pop(key)  # each once
-            arguments[argument] = kind(value)
+            arguments[argument] = number = kind(value)
+            if not math.isfinite(number):
+                raise ValueError
         except (KeyError, ValueError):
             allowed = ", ".join(f"{key}=NUMBER" for key in settable) or "no settings"
             raise ValueError(
                 f"The sampler {name!r} takes {allowed}, each once. Received: {text!r}."
             ) from None
-    return sampler_class(**arguments)
+    try:
+        return sampler_class(**arguments)
+    except ValueError as error:
+        message = str(error)
+        for key, (argument, _) in settable.items():
+            message = re.sub(rf"\b{argument}\b", key, message)
+        raise ValueError(f"The sampler {text!r} cannot be made: {message}") from error

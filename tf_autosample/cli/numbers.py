@@ -1,0 +1,45 @@
+"""Options that are numbers, each with bounds that its help shows and that nothing passes."""
+
+import functools
+import math
+
+from typer import BadParameter, Option
+
+LARGEST = 2**31 - 1  # positions and sizes are int32 further on
+
+count_option = functools.partial(Option, min=1, max=LARGEST)
+seed_option = functools.partial(Option, min=0, max=LARGEST)
+port_option = functools.partial(Option, min=0, max=65535)
+
+
+def number_option(*, over=None, least=None, most=None, help: str):
+    """Returns an option for a finite number.
+
+    Args:
+        over: The number must be greater than this.
+        least: The number must not be less than this.
+        most: The number must not be greater than this.
+        help: The help text.
+    """
+    bounds = {">": over, ">=": least, "<=": most}
+    wanted = " and ".join(
+        f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None
+    )
+
+    def parse(text) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise BadParameter(f"must be a finite number. Received: {text!r}.")
+        if (
+            (over is not None and value <= over)
+            or (least is not None and value < least)
+            or (most is not None and value > most)
+        ):
+            raise BadParameter(f"must be {wanted}. Received: {text}.")
+        return value
+
+    metavar = f"NUMBER {wanted}".strip()
+    return Option(parser=parse, metavar=metavar, help=help)
