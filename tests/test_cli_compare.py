@@ -106,14 +106,30 @@ def test_a_comparison_that_was_cut_short_measures_only_what_is_missing(
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
 
 
-def test_rows_measured_before_a_failure_are_in_the_file(asked, tmp_path, monkeypatch):
+def failing_after(count, monkeypatch):
+    """Lets that many samplers train, then fails."""
+    train, calls = comparing.train, []
+
     def fail(*arguments, **options):
-        raise KeyboardInterrupt
+        calls.append(arguments)
+        if len(calls) > count:
+            raise KeyboardInterrupt
+        return train(*arguments, **options)
 
     monkeypatch.setattr(comparing, "train", fail)
+
+
+def test_rows_measured_before_a_failure_are_in_the_file(asked, tmp_path, monkeypatch):
+    failing_after(1, monkeypatch)
     run(*asked, "--out", tmp_path / "out")
-    assert [row["name"] for row in read(tmp_path / "out")["rows"]] == ["most popular"]
+    assert [row["name"] for row in read(tmp_path / "out")["rows"]] == ["most popular", "uniform"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["compare.json"]
+
+
+def test_failure_before_a_sampler_has_trained_leaves_nothing_behind(asked, tmp_path, monkeypatch):
+    failing_after(0, monkeypatch)
+    run(*asked, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_finished_comparison_prints_again_without_training(asked, compared, monkeypatch, capsys):

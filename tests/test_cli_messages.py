@@ -15,8 +15,9 @@ from tf_autosample.cli import commands  # noqa: F401  registers the commands
 from tf_autosample.cli.messages import in_options, options_of
 
 PACKAGE = Path(tf_autosample.__file__).parent
-READING = ("reading.py", "numbering.py", "interactions.py", "merging.py", "tables/*.py")
-SPLITTING = ("parts.py", "splitting.py")
+READING = ("data/reading.py", "data/numbering.py", "data/interactions.py", "data/merging.py")
+READING += ("data/formats/*.py",)
+SPLITTING = ("data/parts.py", "data/splitting.py")
 # What each command can print, and the arguments of the library that its options stand for.
 PRINTED = {
     "train": (*READING, *SPLITTING),
@@ -77,8 +78,7 @@ def filled(part, role):
     source = ast.unparse(part.value)
     if source.startswith("json.dumps("):
         return '";"'
-    name = f"{source}=" if part.conversion == ord("r") and source.isidentifier() else ""
-    return role if source == "role" else f"{name}'x'"
+    return role if source == "role" else "'x'"
 
 
 @pytest.mark.parametrize("command", PRINTED)

@@ -11,7 +11,8 @@ import pytest
 import typer
 from test_cli import run
 
-from tf_autosample.cli import app, commands  # noqa: F401  registers the commands
+from tf_autosample.cli import commands  # noqa: F401  registers the commands
+from tf_autosample.cli.app import app
 from tf_autosample.samplers.named import parse_samplers
 
 REQUIRED = {
