@@ -72,6 +72,13 @@ def assert_same(array, expected, dtype):
     np.testing.assert_array_equal(array, np.array(expected, dtype))
 
 
+def assert_rows(rows, expected, dtype):
+    """One array per row, of the lengths expected."""
+    assert len(rows) == len(expected)
+    for row, wanted in zip(rows, expected, strict=True):
+        assert_same(row, wanted, dtype)
+
+
 @pytest.fixture(scope="module")
 def id_dtype(kind):
     return object if kind == "str" else np.int64
@@ -80,48 +87,48 @@ def id_dtype(kind):
 def test_recommend_gives_the_best_unseen_items(client, ids, id_dtype):
     answer = client.recommend(ids("a", "b"))
     assert_same(answer.user_ids, ids("a", "b"), id_dtype)
-    assert_same(answer.item_ids, [ids("r", "p"), ids("r", "s")], id_dtype)
-    assert_same(answer.scores, [[2, 1], [4, 2]], np.float32)
+    assert_rows(answer.item_ids, [ids("r", "p"), ids("r", "s")], id_dtype)
+    assert_rows(answer.scores, [[2, 1], [4, 2]], np.float32)
     assert_same(answer.known_user, [True, True], bool)
 
 
 def test_unknown_user_gets_the_popular_items_and_is_no_error(client, ids, id_dtype):
     answer = client.recommend(ids("nobody", "b"))
-    assert_same(answer.item_ids, [ids("s", "p"), ids("r", "s")], id_dtype)
-    assert_same(answer.scores, [[40, 30], [4, 2]], np.float32)
+    assert_rows(answer.item_ids, [ids("s", "p"), ids("r", "s")], id_dtype)
+    assert_rows(answer.scores, [[40, 30], [4, 2]], np.float32)
     assert_same(answer.known_user, [False, True], bool)
 
 
 def test_recommend_with_k_excludes_nothing_by_default(client, ids, id_dtype):
     answer = client.recommend(ids("a"), k=3)
-    assert_same(answer.item_ids, [ids("r", "p", "s")], id_dtype)
-    assert_same(answer.scores, [[2, 1, 0]], np.float32)
+    assert_rows(answer.item_ids, [ids("r", "p", "s")], id_dtype)
+    assert_rows(answer.scores, [[2, 1, 0]], np.float32)
 
 
 def test_excluded_items_may_differ_in_number_between_users(client, ids, id_dtype):
     answer = client.recommend(
         ids("b", "a", "nobody"), k=2, exclude_ids=[ids("r", "s"), [], ids("s")]
     )
-    assert_same(answer.item_ids, [ids("q", "p"), ids("r", "p"), ids("p", "q")], id_dtype)
-    assert_same(answer.scores, [[1, 0], [2, 1], [30, 20]], np.float32)
+    assert_rows(answer.item_ids, [ids("q", "p"), ids("r", "p"), ids("p", "q")], id_dtype)
+    assert_rows(answer.scores, [[1, 0], [2, 1], [30, 20]], np.float32)
 
 
 def test_numpy_ids_are_taken_as_they_are(client, ids):
     answer = client.recommend(np.array(ids("a", "b")), k=1)
-    np.testing.assert_array_equal(answer.scores, [[2], [4]])
+    assert_rows(answer.scores, [[2], [4]], np.float32)
 
 
 def test_recommend_from_items_uses_the_items_given(client, ids, id_dtype):
     # (p + s) / 2 is (0.5, 1), against q 1.5 + 1, against r 1 + 4; s alone is (0, 2).
     answer = client.recommend_from_items([ids("p", "s"), ids("s"), ids("none")])
-    assert_same(answer.item_ids, [ids("r", "q"), ids("r", "q"), ids("s", "p")], id_dtype)
-    assert_same(answer.scores, [[5, 2.5], [8, 2], [40, 30]], np.float32)
+    assert_rows(answer.item_ids, [ids("r", "q"), ids("r", "q"), ids("s", "p")], id_dtype)
+    assert_rows(answer.scores, [[5, 2.5], [8, 2], [40, 30]], np.float32)
     assert_same(answer.known_user, [True, True, False], bool)
 
 
 def test_visitor_without_any_item_gets_the_popular_ones(client, ids, id_dtype):
     answer = client.recommend_from_items([[]])
-    assert_same(answer.item_ids, [ids("s", "p")], id_dtype)
+    assert_rows(answer.item_ids, [ids("s", "p")], id_dtype)
     assert_same(answer.known_user, [False], bool)
 
 
@@ -135,10 +142,10 @@ def test_similar_items_are_nearest_first_without_the_item_itself(client, ids, id
 
 def test_score_marks_what_it_does_not_know(client, ids):
     answer = client.score(ids("a", "nobody"), [ids("q", "none", "r"), ids("p")])
-    assert answer.scores.dtype == np.float32 and answer.scores.shape == (2, 3)
-    np.testing.assert_array_equal(answer.scores[0, [0, 2]], [3, 2])
+    assert [len(row) for row in answer.scores] == [3, 1]
+    assert_same(answer.scores[0][[0, 2]], [3, 2], np.float32)
     assert_same(answer.known_user, [True, False], bool)
-    assert_same(answer.known_item, [[True, False, True], [True, False, False]], bool)
+    assert_rows(answer.known_item, [[True, False, True], [True]], bool)
 
 
 def test_embeddings_are_those_of_the_model(client, ids, id_dtype):
@@ -150,8 +157,19 @@ def test_embeddings_are_those_of_the_model(client, ids, id_dtype):
     assert_same(items.known, [True], bool)
 
 
-def test_fewer_items_than_asked_for_carry_the_lowest_score(client, ids):
-    assert_same(client.recommend(ids("a"), k=4).scores, [[2, 1, 0, LOWEST]], np.float32)
+def test_row_ends_where_the_items_that_are_left_end(client, ids, id_dtype):
+    # Of the four items a has seen q, and p is left out as well; b has seen none.
+    answer = client.recommend(ids("a", "b"), k=4, exclude_ids=[ids("p"), []])
+    assert_rows(answer.item_ids, [ids("r", "s"), ids("r", "s", "q", "p")], id_dtype)
+    assert_rows(answer.scores, [[2, 0], [4, 2, 1, 0]], np.float32)
+    similar = client.similar_items(ids("q"), k=4)
+    assert_rows(similar.item_ids, [ids("r", "p", "s")], id_dtype)
+    assert_rows(similar.scores, [[10, 3, 2]], np.float32)
+
+
+def test_raw_answer_of_predict_keeps_its_padding(client, ids):
+    inputs = {"user_id": ids("a"), "exclude_ids": [ids("none")], "k": np.int32(4)}
+    assert_same(client.predict(inputs, "recommend")["scores"], [[2, 1, 0, LOWEST]], np.float32)
 
 
 def test_single_output_keeps_its_name_and_numbers_beyond_json(client):

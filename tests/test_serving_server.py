@@ -147,7 +147,7 @@ def test_threads_sharing_a_client_get_their_own_answers(server, form):
     with ServingClient(form.format(server), model="films", timeout=60) as client:
 
         def first_score(n: int) -> float:
-            return client.recommend(["a", "b"][n % 2 :], k=1).scores[0, 0]
+            return client.recommend(["a", "b"][n % 2 :], k=1).scores[0][0]
 
         with ThreadPoolExecutor(8) as threads:
             assert list(threads.map(first_score, range(64))) == [2, 4] * 32

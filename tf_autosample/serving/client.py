@@ -1,6 +1,5 @@
 """Client of a served retrieval model."""
 
-import operator
 import time
 from collections.abc import Mapping
 
@@ -15,7 +14,7 @@ from tf_autosample.serving.errors import (
     SignatureNotFound,
     UnexpectedResponse,
 )
-from tf_autosample.serving.ids import IdRows, Ids, encode_id_rows, encode_ids
+from tf_autosample.serving.ids import IdRows, Ids, encode_id_rows, encode_ids, encode_k
 from tf_autosample.serving.results import (
     Embeddings,
     ModelMetadata,
@@ -25,6 +24,7 @@ from tf_autosample.serving.results import (
     SimilarItems,
     VersionStatus,
 )
+from tf_autosample.serving.rows import Rows, first_columns, ranked_rows
 from tf_autosample.serving.tensors import as_input
 from tf_autosample.serving.transport import open_transport
 
@@ -66,6 +66,8 @@ class ServingClient:
     ) -> Recommendations:
         """The best items for each user, without those seen in training.
 
+        Where fewer than `k` items are left for a user, that row of the answer is so much shorter.
+
         Args:
             user_ids: [B]. Strings or integers.
             k: Items per user. None gives as many as were fixed at the export.
@@ -82,13 +84,10 @@ class ServingClient:
             outputs = self._ask(DEFAULT_SIGNATURE, {"user_id": users})
         else:
             rows = [[]] * len(users) if exclude_ids is None else exclude_ids
-            inputs = {
-                "user_id": users,
-                "exclude_ids": self._rows("exclude_ids", rows, "recommend", len(users)),
-                "k": _cut_off(k),
-            }
+            excluded, _ = self._rows("exclude_ids", rows, "recommend", len(users))
+            inputs = {"user_id": users, "exclude_ids": excluded, "k": encode_k(k)}
             outputs = self._ask("recommend", inputs)
-        return Recommendations(users, *self._pick(outputs, "item_ids", "scores", "known_user"))
+        return Recommendations(users, *self._ranked(outputs, "known_user", len(users)))
 
     def recommend_from_items(self, item_ids: IdRows) -> RankedItems:
         """The best items for visitors of whom only some chosen items are known.
@@ -96,28 +95,33 @@ class ServingClient:
         Args:
             item_ids: One list of chosen items per visitor, of any lengths.
         """
-        rows = self._rows("item_ids", item_ids, "recommend_from_items")
+        rows, _ = self._rows("item_ids", item_ids, "recommend_from_items")
         outputs = self._ask("recommend_from_items", {"item_ids": rows})
-        return RankedItems(*self._pick(outputs, "item_ids", "scores", "known_user"))
+        return RankedItems(*self._ranked(outputs, "known_user", len(rows)))
 
     def similar_items(self, item_ids: Ids, k: int = 10) -> SimilarItems:
         """The items nearest to each given item."""
         items = encode_ids("item_ids", item_ids)
-        outputs = self._ask("similar_items", {"item_id": items, "k": _cut_off(k)})
-        return SimilarItems(items, *self._pick(outputs, "item_ids", "scores", "known_item"))
+        outputs = self._ask("similar_items", {"item_id": items, "k": encode_k(k)})
+        return SimilarItems(items, *self._ranked(outputs, "known_item", len(items)))
 
     def score(self, user_ids: Ids, item_ids: IdRows) -> Scores:
         """Scores of given items for given users.
 
         Args:
             user_ids: [B].
-            item_ids: One list of items per user. Shorter ones are filled up at the end, and
-                `known_item` is false there.
+            item_ids: One list of items per user, of any lengths. The scores are as many.
         """
         users = encode_ids("user_ids", user_ids)
-        rows = self._rows("item_ids", item_ids, "score", len(users))
+        rows, lengths = self._rows("item_ids", item_ids, "score", len(users))
         outputs = self._ask("score", {"user_id": users, "item_ids": rows})
-        return Scores(*self._pick(outputs, "scores", "known_user", "known_item"))
+        scores, known_user, known_item = self._pick(outputs, "scores", "known_user", "known_item")
+        try:
+            scores = first_columns("scores", scores, lengths)
+            known_item = first_columns("known_item", known_item, lengths)
+        except ValueError as error:
+            raise self._unexpected(error) from error
+        return Scores(scores, known_user, known_item)
 
     def user_embedding(self, user_ids: Ids) -> Embeddings:
         """Vectors of users."""
@@ -142,7 +146,8 @@ class ServingClient:
             signature: Name of the signature; `metadata()` lists them.
 
         Returns:
-            Arrays by output name; strings as object arrays of `str`.
+            Arrays by output name as the model gives them, padding included; strings as object
+            arrays of `str`.
 
         Raises:
             SignatureNotFound: With the names that there are.
@@ -221,7 +226,9 @@ class ServingClient:
         takes = ", ".join(f"{key}: {spec}" for key, spec in signature.inputs.items())
         return InvalidRequest(f"{error} Signature {name!r} takes {takes}.")
 
-    def _rows(self, argument: str, rows, signature: str, count: int | None = None) -> np.ndarray:
+    def _rows(
+        self, argument: str, rows, signature: str, count: int | None = None
+    ) -> tuple[np.ndarray, list[int]]:
         def kind_in_signature() -> str:
             spec = self._transport.signature(signature, self.timeout).inputs.get(argument)
             return spec.dtype if spec else "no input"
@@ -231,18 +238,22 @@ class ServingClient:
     def _pick(self, outputs: Mapping[str, np.ndarray], *names: str) -> list[np.ndarray]:
         missing = [name for name in names if name not in outputs]
         if missing:
-            raise UnexpectedResponse(
-                f"Model {self.model!r} at {self.target} gives no output {', '.join(missing)}, only "
-                f"{', '.join(sorted(outputs))}. Was it exported by `export_retrieval`?"
+            raise self._unexpected(
+                f"no output {', '.join(missing)}, only {', '.join(sorted(outputs))}"
             )
         return [outputs[name] for name in names]
 
+    def _ranked(
+        self, outputs: Mapping[str, np.ndarray], known: str, count: int
+    ) -> tuple[Rows, Rows, np.ndarray]:
+        item_ids, scores, known = self._pick(outputs, "item_ids", "scores", known)
+        try:
+            return *ranked_rows(item_ids, scores, count), known
+        except ValueError as error:
+            raise self._unexpected(error) from error
 
-def _cut_off(k: int) -> np.ndarray:
-    try:
-        number = operator.index(k)
-    except TypeError:
-        number = 0
-    if not 0 < number <= np.iinfo(np.int32).max:
-        raise InvalidRequest(f"`k` must be a positive integer. Received: k={k!r}.")
-    return np.array(number, dtype=np.int32)
+    def _unexpected(self, detail: object) -> UnexpectedResponse:
+        return UnexpectedResponse(
+            f"Model {self.model!r} at {self.target} gives {detail}. "
+            "Was it exported by `export_retrieval`?"
+        )

@@ -1,5 +1,6 @@
-"""Ids as a caller writes them, to the arrays that a signature takes."""
+"""Ids and `k` as a caller writes them, to the arrays that a signature takes."""
 
+import operator
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -28,15 +29,16 @@ def encode_ids(argument: str, ids: Ids) -> np.ndarray:
     ids = list(ids)
     if not ids:
         raise InvalidRequest(f"`{argument}` must hold at least one id. Received: {argument}=[].")
+    detail = ""
     try:
         array = as_input(ids)
-    except ValueError:
-        array = None
+    except ValueError as error:
+        array, detail = None, f" ({error})"
     if array is None or array.ndim != 1 or id_kind(array) is None:
         shown = repr(ids if len(ids) <= 5 else [*ids[:5], "..."])
         raise InvalidRequest(
             f"`{argument}` must be all strings or all integers that fit in 64 bits, as in the data "
-            f"the model was trained on. Received: {argument}={shown}."
+            f"the model was trained on. Received: {argument}={shown}{detail}."
         )
     return array if array.dtype == object else array.astype(np.int64)
 
@@ -54,8 +56,10 @@ def encode_id_rows(
     *,
     count: int | None,
     kind_if_empty: Callable[[], str],
-) -> np.ndarray:
-    """[B, E] of `str` or int64, at least one column wide, short rows filled with "" or -1.
+) -> tuple[np.ndarray, list[int]]:
+    """[B, E] of `str` or int64, and the length of each row before it was filled with "" or -1.
+
+    There is at least one column.
 
     Args:
         argument: Name in messages.
@@ -86,7 +90,7 @@ def encode_id_rows(
         )
     width = max(1, *map(len, rows))
     filled = [[*row, *[_PADDING[kind]] * (width - len(row))] for row in rows]
-    return as_input(filled)
+    return as_input(filled), [len(row) for row in rows]
 
 
 def _row(argument: str, row: Iterable) -> list:
@@ -96,3 +100,18 @@ def _row(argument: str, row: Iterable) -> list:
             f"for one id write [{row!r}]."
         )
     return list(row)
+
+
+def encode_k(k: int) -> np.ndarray:
+    """int32 [].
+
+    Raises:
+        InvalidRequest: If `k` is no positive integer or exceeds int32.
+    """
+    try:
+        number = 0 if isinstance(k, bool) else operator.index(k)
+    except TypeError:
+        number = 0
+    if not 0 < number <= np.iinfo(np.int32).max:
+        raise InvalidRequest(f"`k` must be a positive integer. Received: k={k!r}.")
+    return np.array(number, dtype=np.int32)

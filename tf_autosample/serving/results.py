@@ -1,10 +1,11 @@
 """What the serving client returns: frozen records of numpy arrays.
 
 Ids are object arrays of `str` or int64 arrays, as in the data. B rows of a request, k cut-off,
-N items to score, d embedding size.
+d embedding size.
 
-Where fewer than k items are left, a row ends in padding: the id "" or -1, with the lowest float32
-for its score.
+Rankings and scores hold one array per row of the request, because rows differ in length: where
+fewer than k items are left, a row ends with the last of them. The padding that fills it up on the
+wire (see `export.signatures`) never gets here.
 """
 
 from dataclasses import dataclass
@@ -18,15 +19,15 @@ class Recommendations:
 
     Attributes:
         user_ids: [B]. The users asked for.
-        item_ids: [B, k]. Recommended items.
-        scores: float32 [B, k]. Their scores, descending.
+        item_ids: One array per user, of at most k recommended items.
+        scores: One float32 array per user: the scores of those items, descending.
         known_user: bool [B]. False where the model has never seen the user, who then gets the
             most popular items.
     """
 
     user_ids: np.ndarray
-    item_ids: np.ndarray
-    scores: np.ndarray
+    item_ids: tuple[np.ndarray, ...]
+    scores: tuple[np.ndarray, ...]
     known_user: np.ndarray
 
 
@@ -35,14 +36,14 @@ class RankedItems:
     """The best items for each visitor without a history of their own, best first.
 
     Attributes:
-        item_ids: [B, k]. Recommended items.
-        scores: float32 [B, k]. Their scores, descending.
+        item_ids: One array per visitor, of at most k recommended items.
+        scores: One float32 array per visitor: the scores of those items, descending.
         known_user: bool [B]. False where none of the visitor's items is known to the model; such
             a visitor gets the most popular items.
     """
 
-    item_ids: np.ndarray
-    scores: np.ndarray
+    item_ids: tuple[np.ndarray, ...]
+    scores: tuple[np.ndarray, ...]
     known_user: np.ndarray
 
 
@@ -52,14 +53,15 @@ class SimilarItems:
 
     Attributes:
         query_ids: [B]. The items asked for.
-        item_ids: [B, k]. Similar items.
-        scores: float32 [B, k]. Their similarities, descending.
-        known_item: bool [B]. False where the model has never seen the item.
+        item_ids: One array per given item, of at most k similar items.
+        scores: One float32 array per given item: the similarities of those items, descending.
+        known_item: bool [B]. False where the model has never seen the item, which then has no
+            similar ones.
     """
 
     query_ids: np.ndarray
-    item_ids: np.ndarray
-    scores: np.ndarray
+    item_ids: tuple[np.ndarray, ...]
+    scores: tuple[np.ndarray, ...]
     known_item: np.ndarray
 
 
@@ -68,15 +70,16 @@ class Scores:
     """Scores of given items for given users.
 
     Attributes:
-        scores: float32 [B, N].
+        scores: One float32 array per user, as long as the list of items that was given. Popularity
+            where the user is not known; the lowest float32 where the item is not.
         known_user: bool [B]. False where the model has never seen the user.
-        known_item: bool [B, N]. False where the model has never seen the item, and where a
-            shorter row was filled up.
+        known_item: One bool array per user. False where the model has never seen the item, whose
+            score means nothing.
     """
 
-    scores: np.ndarray
+    scores: tuple[np.ndarray, ...]
     known_user: np.ndarray
-    known_item: np.ndarray
+    known_item: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True, eq=False)
