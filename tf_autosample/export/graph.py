@@ -169,8 +169,8 @@ class RetrievalGraph(tf.Module):
         return {"item_ids": self.items.raw_ids(items), "scores": scores, "known_user": known}
 
     def _checked(self, k):
-        message = "`k` must be at least 1."
-        with tf.control_dependencies([tf.debugging.assert_positive(k, message)]):
+        positive = tf.debugging.Assert(k > 0, ["`k` must be at least 1. Received:", k])
+        with tf.control_dependencies([positive]):
             return tf.minimum(k, self.num_items)
 
 
@@ -186,7 +186,8 @@ def _pairs(positions):
 
 def _checked_rows(name, ids, user_id):
     """Returns `ids` once they have been counted: without the dependency other errors come first."""
-    message = f"`{name}` must have one row per `user_id`."
-    rows = tf.shape(ids)[0], tf.shape(user_id)[0]
-    with tf.control_dependencies([tf.debugging.assert_equal(*rows, message)]):
+    rows, users = tf.shape(ids)[0], tf.shape(user_id)[0]
+    message = f"`{name}` must have one row per `user_id`. Received rows, users:"
+    equal = tf.debugging.Assert(tf.equal(rows, users), [message, rows, users])
+    with tf.control_dependencies([equal]):
         return tf.identity(ids)

@@ -1,11 +1,14 @@
 """The gRPC services of TensorFlow Serving, over loaded models."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -23,6 +26,7 @@ from tf_autosample.serving.served_model import (
     ServedModels,
 )
 
+_log = logging.getLogger(__name__)
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # else two servers share a taken port without a word
     ("grpc.max_receive_message_length", -1),
@@ -82,14 +86,32 @@ def _asked(spec: model_pb2.ModelSpec) -> tuple[str, int | None]:
     return spec.name, spec.version.value if spec.HasField("version") else None
 
 
+def _array(key: str, tensor: tensor_pb2.TensorProto) -> np.ndarray:
+    shape = tensor.tensor_shape
+    try:
+        if shape.unknown_rank or any(dim.size < 0 for dim in shape.dim):
+            raise ValueError("its shape is not known")
+        return tf.make_ndarray(tensor)
+    except (KeyError, MemoryError, OverflowError, TypeError, ValueError) as error:
+        detail = str(error) or "it is too large"
+        raise RequestError(
+            "INVALID_ARGUMENT",
+            f"Input {key!r} is a malformed tensor of DataType {tensor.dtype}: {detail}",
+        ) from error
+
+
 def _aborting(method: Callable) -> Callable:
-    """Turns a RequestError into a gRPC status."""
+    """Turns what a method raises into a gRPC status."""
 
     def handle(self, request: Message, context: grpc.ServicerContext) -> Message:
         try:
             return method(self, request)
         except RequestError as error:
-            return context.abort(grpc.StatusCode[error.code], error.message)
+            code, message = error.code, error.message
+        except Exception as error:
+            _log.exception("%s failed", method.__name__)
+            code, message = "INTERNAL", repr(error)
+        return context.abort(grpc.StatusCode[code], message)
 
     return handle
 
@@ -102,14 +124,7 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:  # noqa: N802
         model = self._models.find(*_asked(request.model_spec))
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        inputs = {}
-        for key, tensor in request.inputs.items():
-            try:
-                inputs[key] = tf.make_ndarray(tensor)
-            except (TypeError, ValueError) as error:
-                raise RequestError(
-                    "INVALID_ARGUMENT", f"Input {key!r} is a malformed tensor: {error}"
-                ) from error
+        inputs = {key: _array(key, tensor) for key, tensor in request.inputs.items()}
         outputs = model.predict(name, inputs, request.output_filter)
         infos = model.signature(name).outputs
         return predict_pb2.PredictResponse(

@@ -4,6 +4,8 @@ Strings are UTF-8 text; the `{"b64": ...}` form for other bytes is not read or w
 """
 
 import json
+import math
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +13,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from tf_autosample.serving.served_model import RequestError
 from tf_autosample.serving.tensors import text
+
+_MAX_RANK = 32  # of an input; numpy ends at 64 axes
 
 
 def parse_body(body: bytes) -> dict:
@@ -20,9 +24,13 @@ def parse_body(body: bytes) -> dict:
         RequestError: If the body is none, or has not exactly one of "inputs" and "instances".
     """
     try:
-        request = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        request = json.loads(body, parse_float=_finite)
+    except RecursionError as error:
+        raise _refusal("The body is no JSON that can be read: it is nested too deeply.") from error
+    except (json.JSONDecodeError, UnicodeError) as error:
         raise _refusal(f"The body is no JSON: {error}") from error
+    except ValueError as error:  # `_finite`, or an integer of thousands of digits
+        raise _refusal("The body holds a number too big to be stored in a double.") from error
     if not isinstance(request, dict) or ("inputs" in request) == ("instances" in request):
         raise _refusal('The body must be a JSON object with either "inputs" or "instances".')
     if not isinstance(request.get("signature_name", ""), str):
@@ -83,6 +91,8 @@ def _columns(instances: object) -> dict | list:
 def _array(name: str, value: object, dtype: tf.DType) -> np.ndarray:
     shape, leaves = [], [value]
     while leaves and isinstance(leaves[0], list):
+        if len(shape) == _MAX_RANK:
+            raise _refusal(f"Input {name!r} is nested too deeply.")
         size = len(leaves[0])
         if any(not isinstance(leaf, list) or len(leaf) != size for leaf in leaves):
             raise _refusal(f"Input {name!r} has rows of different lengths or depths.")
@@ -90,12 +100,34 @@ def _array(name: str, value: object, dtype: tf.DType) -> np.ndarray:
         leaves = [child for leaf in leaves for child in leaf]
     for leaf in leaves:
         if not _fits(leaf, dtype):
-            raise _refusal(f"Input {name!r} must be {dtype.name}. Received: {json.dumps(leaf)}.")
+            raise _refusal(f"Input {name!r} must be {dtype.name}. Received: {_shown(leaf)}.")
     if dtype == tf.string:
-        leaves = [leaf.encode("utf-8", "surrogateescape") for leaf in leaves]
+        leaves = [_utf8(name, leaf) for leaf in leaves]
     array = np.empty(len(leaves), dtype=dtype.as_numpy_dtype)
-    array[:] = leaves
+    with np.errstate(over="ignore"):  # 1e39 is infinite as float32, as in TensorFlow Serving
+        array[:] = leaves
     return array.reshape(shape)
+
+
+def _utf8(name: str, leaf: str) -> bytes:
+    try:
+        return leaf.encode()
+    except UnicodeEncodeError as error:
+        raise _refusal(
+            f"Input {name!r} must be text. Received: {_shown(leaf)}, half of a surrogate pair."
+        ) from error
+
+
+def _shown(leaf: object) -> str:
+    shown = json.dumps(leaf)
+    return shown if len(shown) <= 100 else f"{shown[:100]}..."
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(number)
+    return value
 
 
 def _fits(leaf: object, dtype: tf.DType) -> bool:
@@ -105,7 +137,9 @@ def _fits(leaf: object, dtype: tf.DType) -> bool:
         return isinstance(leaf, bool) and dtype == tf.bool
     if dtype.is_integer:
         return isinstance(leaf, int) and dtype.min <= leaf <= dtype.max
-    return dtype.is_floating and isinstance(leaf, int | float)
+    if isinstance(leaf, int):  # of any size in JSON
+        return dtype.is_floating and abs(leaf) <= sys.float_info.max
+    return dtype.is_floating and isinstance(leaf, float)
 
 
 def _json_value(array: np.ndarray):

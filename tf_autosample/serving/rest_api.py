@@ -7,7 +7,7 @@ import socket
 import socketserver
 import time
 from http.server import BaseHTTPRequestHandler
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -17,7 +17,7 @@ from tf_autosample.serving.grpc_services import model_spec, model_status, signat
 from tf_autosample.serving.json_tensors import parse_body, read_inputs, write_outputs
 from tf_autosample.serving.served_model import RequestError, ServedModels
 
-_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(:predict|/metadata)?")
+_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,19}))?(:predict|/metadata)?")
 _HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -26,6 +26,7 @@ _HTTP_STATUS = {
     "RESOURCE_EXHAUSTED": 429,
     "UNIMPLEMENTED": 501,
 }
+_LARGEST_BODY = 2**31 - 1  # bytes, as in gRPC
 _IDLE_SECONDS = 60  # a connection that says nothing for so long is closed
 _log = logging.getLogger(__name__)
 
@@ -125,13 +126,16 @@ class _Handler(BaseHTTPRequestHandler):
         if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdecimal()):
             self.close_connection = True  # where the next request begins is not known
             raise RequestError("INVALID_ARGUMENT", "Send a body with its Content-Length.")
+        if len(length) > 19 or int(length) > _LARGEST_BODY:
+            self.close_connection = True
+            raise RequestError("INVALID_ARGUMENT", f"Send at most {_LARGEST_BODY} bytes at once.")
         body = self.rfile.read(int(length))
         if len(body) < int(length):
             raise ConnectionAbortedError("the connection ended within a request")
         return body
 
     def _handle(self, method: str, body: bytes) -> bytes:
-        match = _PATH.fullmatch(urlsplit(self.path).path)
+        match = _PATH.fullmatch(self.path.partition("?")[0])
         action = match and match[3]
         if not match or (method == "POST") != (action == ":predict"):
             raise RequestError("INVALID_ARGUMENT", f"Malformed request: {method} {self.path}")

@@ -7,7 +7,12 @@ from urllib.parse import quote
 import httpx
 import numpy as np
 
-from tf_autosample.serving.errors import ServingError, UnexpectedResponse, error_from_code
+from tf_autosample.serving.errors import (
+    InvalidRequest,
+    ServingError,
+    UnexpectedResponse,
+    error_from_code,
+)
 from tf_autosample.serving.results import ModelMetadata, Signature, TensorSpec, VersionStatus
 from tf_autosample.serving.tensors import dtype_name
 from tf_autosample.serving.transport import Transport
@@ -31,6 +36,8 @@ class RestTransport(Transport):
     def predict(
         self, signature: str, inputs: Mapping[str, np.ndarray], timeout: float
     ) -> dict[str, np.ndarray]:
+        for name, array in inputs.items():
+            _check_text(name, array)
         columns = {name: array.tolist() for name, array in inputs.items()}
         # Not httpx' own JSON, which refuses NaN and infinity. TensorFlow Serving reads them.
         body = json.dumps({"signature_name": signature, "inputs": columns})
@@ -114,6 +121,18 @@ class RestTransport(Transport):
             f"The answer of {self.target} cannot be read: {detail!s}. "
             "Look whether the REST port of a model server listens there."
         )
+
+
+def _check_text(name: str, array: np.ndarray) -> None:
+    """Refuses bytes that are no UTF-8: on their way through JSON they would become others."""
+    for value in array.flat if array.dtype == object else ():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"Input {name!r} must be UTF-8 text over REST. Received: "
+                f"{value.encode('utf-8', 'surrogateescape')!r}. gRPC takes any bytes."
+            ) from None
 
 
 def _specs(infos: dict) -> dict[str, TensorSpec]:

@@ -1,6 +1,7 @@
 """A SavedModel that answers requests."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -99,14 +100,19 @@ class ServedModel:
             outputs = self._loaded.signatures[name or DEFAULT_SIGNATURE](**arguments)
             return {key: np.asarray(outputs[key].numpy()) for key in wanted}
         except tf.errors.OpError as error:
-            raise RequestError(
-                _GRPC_CODES.get(error.error_code, "INTERNAL"), error.message
-            ) from error
+            code = _GRPC_CODES.get(error.error_code, "INTERNAL")
+            raise RequestError(code, _core(error.message)) from error
 
 
 def _core(message: str) -> str:
-    """What an operation said, without the trace that TensorFlow puts around it."""
-    return message.rpartition("<stack traces unavailable>")[2].partition("\n\t [[")[0].strip()
+    """What an operation said, without what TensorFlow puts around it.
+
+    Before it a trace, several failures counted, and the function; behind it the node.
+    """
+    core = message.rpartition("<stack traces unavailable>")[2]
+    core = re.sub(r"^\s*\d+ root error\(s\) found\.\s*\(0\) \w+:\s*", "", core)
+    core = re.sub(r"\{\{function_node [^}]*\}\}", "", core)
+    return core.partition("\n\t [[")[0].strip() or message
 
 
 def _check_inputs(signature: meta_graph_pb2.SignatureDef, inputs: Mapping[str, np.ndarray]) -> None:

@@ -43,7 +43,7 @@ def as_input(value) -> np.ndarray:
 
     Raises:
         ValueError: If rows differ in length, or the values are neither numbers nor strings, or
-            a mixture of both.
+            a mixture of both, or a string holds half of a surrogate pair.
     """
     array = value if isinstance(value, np.ndarray | np.generic) else np.array(value, dtype=object)
     array = np.asarray(array)
@@ -52,7 +52,7 @@ def as_input(value) -> np.ndarray:
     kinds = {_kind(element) for element in array.flat} if array.dtype == object else {"string"}
     if kinds == {"string"}:
         strings = np.empty(array.shape, dtype=object)
-        strings.flat = [text(element) for element in array.astype(object).flat]
+        strings.flat = [_sendable_text(element) for element in array.astype(object).flat]
         return strings
     if len(kinds) != 1 or None in kinds:
         raise ValueError(
@@ -69,6 +69,15 @@ def _sendable(array: np.ndarray) -> np.ndarray:
     if array.dtype.name not in _NUMBER_OF:
         raise ValueError(f"dtype {array.dtype.name} cannot be sent")
     return array
+
+
+def _sendable_text(element: str | bytes) -> str:
+    string = text(element)
+    try:
+        string.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ValueError(f"{string!r} holds half of a surrogate pair, which is no text") from None
+    return string
 
 
 def _kind(element: object) -> str | None:
