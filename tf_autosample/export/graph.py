@@ -15,9 +15,9 @@ from tf_autosample.export.tables import RetrievalTables
 class RetrievalGraph(tf.Module):
     """Answers the signatures of `tf_autosample.export.signatures`.
 
-    A user who is not in the vocabulary gets the most popular items, scored by their number of
-    interactions, and `known_user` false. Items of equal score stand in the order of the
-    vocabulary. Rankings have min(k, I) columns; a row with fewer items left is filled with the
+    A user who is not in the vocabulary, or was not trained, gets the most popular items, scored by
+    their number of interactions, and `known_user` false. Items of equal score stand in the order of
+    the vocabulary. Rankings have min(k, I) columns; a row with fewer items left is filled with the
     padding id and `PADDING_SCORE`.
 
     Args:
@@ -36,8 +36,10 @@ class RetrievalGraph(tf.Module):
         self.items = IdTable(tables.items, "item_ids", assets)
         # One row more, of zeros and without a history, for whoever is not known. All tables are
         # variables: constants of a graph end at 2 GB.
-        nobody = np.zeros((1, dim), np.float32)
-        self.user_emb = _table(np.concatenate([tables.user_emb, nobody]), "user_emb")
+        user_emb = np.zeros((self.num_users + 1, dim), np.float32)
+        user_emb[:-1][tables.trained_users] = tables.user_emb[tables.trained_users]
+        self.user_emb = _table(user_emb, "user_emb")
+        self.is_trained = _table(np.append(tables.trained_users, False), "is_trained")
         self.item_emb = _table(tables.item_emb, "item_emb")
         norms = np.linalg.norm(tables.item_emb.astype(np.float64), axis=1)
         inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
@@ -96,7 +98,7 @@ class RetrievalGraph(tf.Module):
         """Score given items; by popularity for an unknown user, `PADDING_SCORE` if unknown."""
         users = self.users.positions(user_id)
         items = self.items.positions(_checked_rows("item_ids", item_ids, user_id))
-        known_user, known_item = users >= 0, items >= 0
+        known_user, known_item = self._is_known(users), items >= 0
         # [B, d] x [B, N, d] -> [B, N]
         scores = tf.einsum("bd,bnd->bn", self._user_emb(users), self._item_emb(items))
         popularity = lookup(self.popularity, tf.maximum(items, 0))
@@ -107,7 +109,7 @@ class RetrievalGraph(tf.Module):
     def user_embedding(self, user_id):
         """Return the vectors of users, zeros for unknown ones."""
         users = self.users.positions(user_id)
-        return {"embedding": self._user_emb(users), "known_user": users >= 0}
+        return {"embedding": self._user_emb(users), "known_user": self._is_known(users)}
 
     def item_embedding(self, item_id):
         """Return the vectors of items, zeros for unknown ones."""
@@ -136,6 +138,9 @@ class RetrievalGraph(tf.Module):
     def _rows(self, users):
         return tf.where(users < 0, self.num_users, users)
 
+    def _is_known(self, users):
+        return lookup(self.is_trained, self._rows(users))
+
     def _user_emb(self, users):
         return lookup(self.user_emb, self._rows(users))
 
@@ -147,7 +152,7 @@ class RetrievalGraph(tf.Module):
         query_emb, pairs = self.query_of_users(users)
         if excluded is not None:
             pairs = [tf.concat(both, axis=0) for both in zip(pairs, _pairs(excluded), strict=True)]
-        return self._ranking(query_emb, users >= 0, k, pairs)
+        return self._ranking(query_emb, self._is_known(users), k, pairs)
 
     def _ranking(self, query_emb, known, k, excluded):
         k = tf.minimum(k, self.num_items)

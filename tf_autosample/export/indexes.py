@@ -19,12 +19,13 @@ def make_index(graph, name: str):
         return exact
     ivf = IvfIndex(exact)
     k = min(graph.k, graph.num_items)
-    tune(ivf, "dot", graph.query_of_users, graph.num_users, k)
-    tune(ivf, "cosine", graph.query_of_items, graph.num_items, k)
+    trained_users = np.flatnonzero(graph.is_trained.numpy())
+    tune(ivf, "dot", graph.query_of_users, trained_users, k)
+    tune(ivf, "cosine", graph.query_of_items, np.arange(graph.num_items), k)
     return ivf
 
 
-def tune(index: IvfIndex, kind: str, query_of, count: int, k: int) -> None:
+def tune(index: IvfIndex, kind: str, query_of, positions: np.ndarray, k: int) -> None:
     """Set the fewest probes whose recall@k surely reaches `RECALL`, and measure what they give.
 
     Where that means to read more than `LARGEST_PART` of the items, all lists are probed: the
@@ -34,11 +35,12 @@ def tune(index: IvfIndex, kind: str, query_of, count: int, k: int) -> None:
         index: What to set.
         kind: str. "dot" or "cosine".
         query_of: Gives query_emb and excluded, as `IvfIndex.search` takes them, for positions.
-        count: int. Positions to draw the sample from.
+        positions: int [n]. What to draw the sample from.
         k: int.
     """
     rng = np.random.default_rng(0)
-    sample = np.sort(rng.choice(count, min(SAMPLE, count), replace=False)).astype(np.int32)
+    sample = rng.choice(positions, min(SAMPLE, len(positions)), replace=False)
+    sample = np.sort(sample).astype(np.int32)
     batches = [sample[start : start + BATCH] for start in range(0, len(sample), BATCH)]
 
     def answers(search):

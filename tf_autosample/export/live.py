@@ -40,7 +40,12 @@ def answers_of(directory: pathlib.Path, requests: dict) -> dict[str, dict]:
     }
     command = [sys.executable, "-P", "-m", "tf_autosample.export.verify", str(directory)]
     done = subprocess.run(
-        command, input=json.dumps(plain), capture_output=True, text=True, env=environment
+        command,
+        input=json.dumps(plain),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=environment,
     )
     if done.returncode:
         raise ExportError(f"The exported model does not load or answer:\n{done.stderr[-2000:]}")
@@ -77,7 +82,7 @@ def check_answers(
             found = answer["item_ids"][row], np.array(answer["scores"][row])
             if not _is_ranking(scores, rounding, columns, tables.items, *found, approximate):
                 _refuse(name, row)
-    known_user, known_item = users >= 0, items >= 0
+    known_user, known_item = live.is_known(users), items >= 0
     for name, expected, rounding in [
         ("serving_default", {"known_user": known_user}, 0.0),
         ("recommend", {"known_user": known_user}, 0.0),
@@ -103,21 +108,25 @@ class LiveModel:
         self.largest = self.norms.max()
 
     def for_user(self, user, excluded=()):
-        """Score for a position, or by popularity for -1."""
-        hidden = [position for position in excluded if position >= 0]
-        if user < 0:
-            return self._popular(hidden)
-        scores, rounding = self._dots(self.tables.user_emb[user])
-        if self.tables.exclude_seen:
+        """Score for a position, or by popularity for -1 and for who was not trained."""
+        if user >= 0 and self.tables.trained_users[user]:
+            scores, rounding = self._dots(self.tables.user_emb[user])
+        else:
+            scores, rounding = self._popular()
+        if user >= 0 and self.tables.exclude_seen:
             scores[self.tables.seen.histories[user]] = -np.inf
-        scores[hidden] = -np.inf
+        scores[[position for position in excluded if position >= 0]] = -np.inf
         return scores, rounding
+
+    def is_known(self, users):
+        """Return bool [n]: who is in the vocabulary and was trained."""
+        return (users >= 0) & self.tables.trained_users[users]
 
     def from_items(self, items):
         """Score for a visitor with the given positions, -1 standing for nothing."""
         known = items[items >= 0]
         if not len(known):
-            return self._popular([])
+            return self._popular()
         scores, rounding = self._dots(self.tables.item_emb[known].mean(axis=0))
         scores[known] = -np.inf
         return scores, rounding
@@ -134,7 +143,7 @@ class LiveModel:
 
     def vectors(self, users, items):
         """Yield signature, outputs and rounding of what is not a ranking."""
-        known_user, known_item = users >= 0, items >= 0
+        known_user, known_item = self.is_known(users), items >= 0
         user_emb = np.where(known_user[:, None], self.tables.user_emb[users], 0.0)
         item_emb = np.where(known_item[:, None], self.tables.item_emb[items], 0.0)
         yield "user_embedding", {"embedding": user_emb, "known_user": known_user}, 0.0
@@ -152,10 +161,8 @@ class LiveModel:
         rounding = ROUNDING * np.linalg.norm(query_emb.astype(np.float64)) * self.largest
         return (self.tables.item_emb @ query_emb).astype(np.float64), rounding
 
-    def _popular(self, hidden):
-        scores = self.tables.seen.popularity.astype(np.float32).astype(np.float64)
-        scores[hidden] = -np.inf
-        return scores, 0.0
+    def _popular(self):
+        return self.tables.seen.popularity.astype(np.float32).astype(np.float64), 0.0
 
 
 def _encode(vocabulary, raw_ids):

@@ -1,13 +1,15 @@
 """Everything an exported model is made of, checked before anything is written."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Set
 from typing import Self
 
 import numpy as np
 
 from tf_autosample.data.checks import check_id_space
-from tf_autosample.data.interactions import Interactions
+from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.data.vocabulary import Vocabulary
+from tf_autosample.evaluation.ranking import trained_ids
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,6 +23,8 @@ class RetrievalTables:
         items: I raw ids.
         seen: What each user is not shown again, and what popularity is counted in.
         exclude_seen: Whether `seen` is left out of the recommendations.
+        trained_users: bool [U]. The others have an embedding that means nothing and are served
+            what an unknown user gets. None if all are trained. Untrained items have no place here.
     """
 
     user_emb: np.ndarray
@@ -29,8 +33,11 @@ class RetrievalTables:
     items: Vocabulary
     seen: Interactions
     exclude_seen: bool = True
+    trained_users: np.ndarray | None = None
 
     def __post_init__(self):
+        if self.trained_users is None:
+            object.__setattr__(self, "trained_users", np.ones(len(self.users), bool))
         sizes = {"users": self.user_emb, "items": self.item_emb}
         for name, embeddings in sizes.items():
             _check_embeddings(name, embeddings, getattr(self, name), self.seen)
@@ -51,7 +58,10 @@ class RetrievalTables:
 
     @classmethod
     def from_model(cls, model, users, items, seen, exclude_seen: bool = True) -> Self:
-        """Compute the final embeddings of a model and pair them with its ids."""
+        """Compute the final embeddings of a model and pair them with its ids.
+
+        Items that the model was not trained on are left out, and so are their rows of `seen`.
+        """
         check_id_space("seen", seen, model)
         for name, vocabulary in {"users": users, "items": items}.items():
             expected = getattr(model, f"num_{name}")
@@ -61,7 +71,42 @@ class RetrievalTables:
                     f"Received: {name}={vocabulary!r}. Pass the vocabulary it was trained with."
                 )
         user_emb, item_emb = (np.asarray(emb, np.float32) for emb in model.final_embeddings())
-        return cls(user_emb, item_emb, users, items, seen, exclude_seen)
+        trained_users, trained_items = trained_ids(model, len(users), len(items))
+        if len(item_emb) == len(items) and not trained_items.all():
+            item_emb, items = item_emb[trained_items], Vocabulary(items.ids[trained_items])
+            seen = _of_items(seen, trained_items)
+        return cls(user_emb, item_emb, users, items, seen, exclude_seen, trained_users)
+
+
+def vocabulary_of(name: str, ids) -> Vocabulary:
+    """Return a vocabulary that can be exported, made of a list of raw ids if need be.
+
+    Raises:
+        ValueError: If the ids have no order, or are none.
+    """
+    advice = "Pass the raw ids by position, as a list or as the `Vocabulary` of the training data."
+    if isinstance(ids, Set | Mapping) or not isinstance(ids, Vocabulary | Iterable):
+        raise ValueError(f"`{name}` must be a sequence. Received: a {type(ids).__name__}. {advice}")
+    if not isinstance(ids, Vocabulary):
+        try:
+            ids = Vocabulary(ids)
+        except DataError as error:
+            raise ValueError(f"`{name}` cannot be numbered. {error} {advice}") from error
+    if ids.kind == "str":
+        try:
+            "".join(ids.ids).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"`{name}` must hold ids that UTF-8 can write. {error}") from error
+    return ids
+
+
+def _of_items(seen: Interactions, kept: np.ndarray) -> Interactions:
+    """Return the rows of the items kept, bool [I], numbered without the others."""
+    rows = kept[seen.items]
+    position = np.cumsum(kept) - 1
+    return Interactions(
+        seen.users[rows], position[seen.items[rows]], seen.num_users, np.count_nonzero(kept)
+    )
 
 
 def _check_embeddings(name, embeddings, vocabulary, seen) -> None:

@@ -21,8 +21,8 @@ class Recommendations:
         user_ids: [B]. The users asked for.
         item_ids: One array per user, of at most k recommended items.
         scores: One float32 array per user: the scores of those items, descending.
-        known_user: bool [B]. False where the model has never seen the user, who then gets the
-            most popular items.
+        known_user: bool [B]. False where the model has never been trained on the user, who then
+            gets the most popular items.
     """
 
     user_ids: np.ndarray
@@ -55,8 +55,8 @@ class SimilarItems:
         query_ids: [B]. The items asked for.
         item_ids: One array per given item, of at most k similar items.
         scores: One float32 array per given item: the similarities of those items, descending.
-        known_item: bool [B]. False where the model has never seen the item, which then has no
-            similar ones.
+        known_item: bool [B]. False where the model has never been trained on the item, which then
+            has no similar ones.
     """
 
     query_ids: np.ndarray
@@ -72,9 +72,9 @@ class Scores:
     Attributes:
         scores: One float32 array per user, as long as the list of items that was given. Popularity
             where the user is not known; the lowest float32 where the item is not.
-        known_user: bool [B]. False where the model has never seen the user.
-        known_item: One bool array per user. False where the model has never seen the item, whose
-            score means nothing.
+        known_user: bool [B]. False where the model has never been trained on the user.
+        known_item: One bool array per user. False where the model has never been trained on the
+            item, whose score means nothing.
     """
 
     scores: tuple[np.ndarray, ...]
@@ -89,7 +89,7 @@ class Embeddings:
     Attributes:
         ids: [B]. What was asked for.
         embedding: float32 [B, d].
-        known: bool [B]. False where the model has never seen the id.
+        known: bool [B]. False where the model has never been trained on the id; its vector is zeros.
     """
 
     ids: np.ndarray
