@@ -85,7 +85,7 @@ NUMBERS = [0, -1, 2**63, 2.0, math.nan, math.inf, "8", True, [3], np.float32(3)]
         ({"users": ["ann", 7]}, ValueError, "`users` cannot be numbered. .* all int64 or all str"),
         ({"users": [1.0, 2.0]}, ValueError, "`users` cannot be numbered. .* all int64 or all str"),
         ({"users": "ann"}, ValueError, "`users` cannot be numbered. .* a sequence of ids"),
-        ({"users": {"ann", "bob"}}, ValueError, "`users` must be a sequence. Received: a set"),
+        ({"users": {"ann"}}, ValueError, "`users` must be a sequence. Received: a set"),
         ({"users": {"ann": 0, "bob": 1}}, ValueError, "must be a sequence. Received: a dict"),
         ({"users": 2}, ValueError, "`users` must be a sequence. Received: a int. Pass the raw ids"),
         ({"users": ["ann", "\ud800"]}, ValueError, "`users` must hold ids that UTF-8 can write"),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tf_autosample.data.checks import number
 from tf_autosample.serving.errors import (
     DeadlineExceeded,
     InvalidRequest,
@@ -50,15 +51,18 @@ class ServingClient:
         timeout: Seconds that every call may take. gRPC's retries fall within them.
 
     Raises:
-        ValueError: If `target` has neither form or `timeout` is not positive.
+        ValueError: If `target` has neither form, `timeout` is not positive, or `model` no name.
     """
 
     def __init__(self, target: str, *, model: str = "retrieval", timeout: float = 5.0):
-        if not timeout > 0:
-            raise ValueError(f"`timeout` must be positive seconds. Received: timeout={timeout!r}.")
+        if not isinstance(model, str) or not model:
+            raise ValueError(
+                "`model` must be the name of the folder that holds the version folders. "
+                f"Received: model={model!r}."
+            )
         self.target = target
         self.model = model
-        self.timeout = timeout
+        self.timeout = number(above=0, timeout=timeout)
         self._transport = open_transport(target, model)
 
     def recommend(
@@ -71,7 +75,8 @@ class ServingClient:
         Args:
             user_ids: [B]. Strings or integers.
             k: Items per user. None gives as many as were fixed at the export.
-            exclude_ids: One list of items per user to leave out as well, of any lengths. Needs `k`.
+            exclude_ids: One list of items per user to leave out as well, of any lengths. Items that
+                repeat or are not known do no harm. Needs `k`.
 
         Raises:
             InvalidRequest: If ids are of the wrong type, or `k` is no positive integer.
@@ -154,6 +159,11 @@ class ServingClient:
             InvalidRequest: With the inputs that the signature takes.
             ServingError: See `serving.errors` for the others.
         """
+        if not isinstance(inputs, Mapping) or not isinstance(signature, str):
+            raise InvalidRequest(
+                "`inputs` must be a dict of values by input name, and `signature` a name. "
+                f"Received: inputs of type {type(inputs).__name__}, signature={signature!r}."
+            )
         arrays = {}
         for name, value in inputs.items():
             try:
@@ -174,13 +184,14 @@ class ServingClient:
         """Returns as soon as a version of the model is available.
 
         Args:
-            timeout: Seconds to wait for it.
+            timeout: Seconds to wait for it; 0 looks once.
 
         Raises:
+            ValueError: If `timeout` is negative or no number.
             ServerUnavailable: If the server does not answer, or the model is not loaded, in time.
             ModelNotFound: If by then the server answers but has no such model.
         """
-        give_up = time.monotonic() + timeout
+        give_up = time.monotonic() + number(least=0, timeout=timeout)
         while True:
             remaining = max(give_up - time.monotonic(), POLL_SECONDS)
             try:

@@ -89,7 +89,8 @@ class Embeddings:
     Attributes:
         ids: [B]. What was asked for.
         embedding: float32 [B, d].
-        known: bool [B]. False where the model has never been trained on the id; its vector is zeros.
+        known: bool [B]. False where the model has never been trained on the id, whose vector is
+            zeros then.
     """
 
     ids: np.ndarray

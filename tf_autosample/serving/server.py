@@ -7,11 +7,13 @@ from pathlib import Path
 
 import grpc
 
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.serving.errors import ServerStartError
 from tf_autosample.serving.grpc_services import open_grpc_server
 from tf_autosample.serving.rest_api import RestServer
 from tf_autosample.serving.served_model import ServedModel, ServedModels, newest_version
 
+LAST_PORT = 2**16 - 1
 GRACE_SECONDS = 5.0  # for requests under way when the server stops
 
 
@@ -32,6 +34,9 @@ class EmbeddedServer:
         grpc_port: 0 takes any free port.
         rest_port: 0 takes any free port.
         max_workers: gRPC requests that are computed at the same time.
+
+    Raises:
+        ValueError: If there is no model, or an argument is of the wrong type or out of range.
     """
 
     def __init__(
@@ -43,15 +48,22 @@ class EmbeddedServer:
         rest_port: int = 0,
         max_workers: int = 8,
     ):
-        if isinstance(models, Mapping):
-            self._paths = {name: Path(path) for name, path in models.items()}
-        else:
-            self._paths = {Path(models).resolve().name: Path(models)}
-        if not self._paths:
-            raise ValueError(f"`models` must name at least one model. Received: models={models!r}.")
+        if isinstance(models, str | os.PathLike):
+            models = {Path(models).resolve().name: models}
+        if not isinstance(models, Mapping) or not models or not all(map(_is_place, models.items())):
+            raise ValueError(
+                "`models` must name at least one model: a folder that holds version folders, or a "
+                f"dict of such folders by name. Received: models={models!r}."
+            )
+        if not isinstance(host, str) or not host:
+            raise ValueError(f"`host` must be an address to listen on. Received: host={host!r}.")
+        self._paths = {name: Path(path) for name, path in models.items()}
         self._host = host
-        self._wanted_ports = grpc_port, rest_port
-        self._max_workers = max_workers
+        self._wanted_ports = (
+            at_least(0, most=LAST_PORT, grpc_port=grpc_port),
+            at_least(0, most=LAST_PORT, rest_port=rest_port),
+        )
+        self._max_workers = at_least(1, max_workers=max_workers)
         self._grpc: grpc.Server | None = None
         self._rest: RestServer | None = None
         self._grpc_port = 0
@@ -100,6 +112,7 @@ class EmbeddedServer:
         Args:
             grace: Seconds after which they are cut off.
         """
+        grace = number(least=0, grace=grace)
         if self._grpc is None:
             return
         finished = self._grpc.stop(grace)
@@ -117,3 +130,8 @@ class EmbeddedServer:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+
+def _is_place(model: tuple) -> bool:
+    name, path = model
+    return isinstance(name, str) and name != "" and isinstance(path, str | os.PathLike)

@@ -63,11 +63,12 @@ def open_transport(target: str, model: str) -> Transport:
         ValueError: If it is neither "host:port" nor "http://host:port".
     """
     # Imported here, so that importing the client costs neither library.
-    if re.fullmatch(r"https?://[^/\s]+(/\S*)?", target):
+    wanted = target if isinstance(target, str) else ""
+    if re.fullmatch(r"https?://[^/\s]+(/\S*)?", wanted):
         from tf_autosample.serving.rest_transport import RestTransport
 
         return RestTransport(target, model)
-    if re.fullmatch(r"(dns:///)?[^/\s]+:\d+", target):
+    if re.fullmatch(r"(dns:///)?[^/\s]+:\d+", wanted):
         from tf_autosample.serving.grpc_transport import GrpcTransport
 
         return GrpcTransport(target, model)
