@@ -15,8 +15,13 @@ UNIFORM, STEP = 0, -2
 class NegativeSampling(keras.layers.Layer):
     """Draws candidates outside each user's history, for `Dataset.map` and anywhere else.
 
-    >>> sampling = NegativeSampling(train, sampler, seed=1)
-    >>> dataset = dataset.batch(512).map(sampling)  # now `model.fit(dataset)` can train
+    >>> import tensorflow as tf
+    >>> from tf_autosample import DynamicSampler, Interactions, NegativeSampling
+    >>> train = Interactions([0, 0, 1], [0, 1, 2], num_users=2, num_items=4)
+    >>> dataset = tf.data.Dataset.from_tensors({"users": [0, 1], "positives": [1, 2]})
+    >>> batch = next(iter(dataset.map(NegativeSampling(train, DynamicSampler(8), seed=1))))
+    >>> batch["candidates"].shape, set(batch["candidates"][0].numpy().tolist()) <= {2, 3}
+    (TensorShape([2, 8]), True)
 
     Candidates are exact: an item of the user's history is never drawn, nor drawn and thrown
     away. What is drawn depends on the seed, the number of the batch and the row, on nothing else;

@@ -12,7 +12,6 @@ def main() -> None:
     # faster on CPU.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from tf_autosample.cli.messages import in_options, options_of
     from tf_autosample.serving import ServingError
 
     try:
@@ -25,6 +24,8 @@ def main() -> None:
         print(f"autosample: {error}", file=sys.stderr)
         sys.exit(2)
     except (ValueError, OSError, ServingError) as error:
+        from tf_autosample.cli.messages import in_options, options_of
+
         message = in_options(str(error), options_of(sys.argv[1]))
         print(f"autosample: {message}", file=sys.stderr)
         sys.exit(2)

@@ -12,6 +12,7 @@ def at_least(least: int, *, most: int | None = None, **argument) -> int:
     Raises:
         ValueError: If it is no integer or out of range.
 
+    >>> import numpy as np
     >>> at_least(1, num_candidates=np.int64(8))
     8
     """

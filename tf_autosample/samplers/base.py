@@ -55,8 +55,13 @@ class NegativeSampler(TensorLayer):
     A model calls the two moves apart, so that drawing can happen in the input pipeline. In a
     step of your own a sampler is a layer:
 
-    >>> sampler = DynamicSampler(8)
-    >>> negative = sampler({"user": user, "positive": positive, "candidates": candidates})
+    >>> import tensorflow as tf
+    >>> from tf_autosample import DynamicSampler
+    >>> user, positive = tf.constant([[1.0, 0.0]]), tf.constant([[0.0, 1.0]])
+    >>> candidates = tf.constant([[[0.5, 1.0], [2.0, 1.0], [1.0, 1.0]]])
+    >>> inputs = {"user": user, "positive": positive, "candidates": candidates}
+    >>> DynamicSampler(3)(inputs).numpy().tolist()
+    [[2.0, 1.0]]
 
     Call arguments:
         inputs: `{"user": float [B, d], "positive": float [B, d], "candidates": float [B, M, d]}`
