@@ -71,6 +71,11 @@ def test_inputs_without_names_are_refused(client, inputs, signature):
         client.predict(inputs, signature)
 
 
+def test_float_beyond_float32_is_refused_and_does_not_become_infinite(client):
+    with pytest.raises(InvalidRequest, match="Input 'x' cannot be sent: floats must fit float32"):
+        client.predict({"x": [1.0, 1e39]})
+
+
 @pytest.mark.parametrize("argument", ["grpc_port", "rest_port"])
 @pytest.mark.parametrize("port", [-1, 2**16, *NO_INTEGERS])
 def test_port_is_an_integer_of_sixteen_bits(argument, port):

@@ -16,6 +16,8 @@ OUTPUTS = {
     "recommend": RANKING,
     "recommend_from_items": RANKING,
     "similar_items": {**RANKING, "known_item": "DT_BOOL"},
+    "user_embedding": {"embedding": "DT_FLOAT", "known_user": "DT_BOOL"},
+    "item_embedding": {"embedding": "DT_FLOAT", "known_item": "DT_BOOL"},
     "score": {"scores": "DT_FLOAT", "known_user": "DT_BOOL", "known_item": "DT_BOOL"},
 }
 # As an export fills up rows of 3, 0 and 1 items.
@@ -109,18 +111,28 @@ def test_scores_are_as_many_as_the_items_given(served):
         {"item_ids": [[4, 7, 9]], "scores": [[2, 1, 0]]},  # one row for three
         {"scores": [[2], [1], [0]]},
         {"item_ids": [4, 7, 9], "scores": [2, 1, 0]},
+        {"scores": [[2, 1, 0]]},
     ],
 )
 @pytest.mark.parametrize("call", CALLS)
 def test_answer_of_another_shape_is_refused(served, call, change):
     server, client = served
     server.outputs = PADDED | change
-    with pytest.raises(UnexpectedResponse, match="gives item_ids of shape .* `export_retrieval`"):
+    with pytest.raises(UnexpectedResponse, match=r"gives (item_ids|scores) that do not fit 3 rows"):
         CALLS[call](client)
+
+
+@pytest.mark.parametrize("call", ["user_embedding", "item_embedding"])
+def test_fewer_vectors_than_ids_are_refused(served, call):
+    server, client = served
+    server.outputs = {"embedding": [[1.0]], "known_user": [True], "known_item": [True]}
+    assert getattr(client, call)([5]).embedding.tolist() == [[1.0]]
+    with pytest.raises(UnexpectedResponse, match="embedding that do not fit 2 rows"):
+        getattr(client, call)([5, 6])
 
 
 def test_fewer_scores_than_items_are_refused(served):
     server, client = served
     server.outputs = {"scores": [[1.0]], "known_user": [True], "known_item": [[True]]}
-    with pytest.raises(UnexpectedResponse, match=r"scores of shape \(1, 1\) in answer to 1 rows"):
+    with pytest.raises(UnexpectedResponse, match=r"scores that do not fit 1 rows .*\(1, 1\)"):
         client.score([1], [[10, 20]])

@@ -1,7 +1,7 @@
 """Client of a served retrieval model."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from tf_autosample.serving.results import (
     SimilarItems,
     VersionStatus,
 )
-from tf_autosample.serving.rows import Rows, first_columns, ranked_rows
+from tf_autosample.serving.rows import columns, ranking, scored
 from tf_autosample.serving.tensors import as_input
 from tf_autosample.serving.transport import open_transport
 
@@ -92,7 +92,7 @@ class ServingClient:
             excluded, _ = self._rows("exclude_ids", rows, "recommend", len(users))
             inputs = {"user_id": users, "exclude_ids": excluded, "k": encode_k(k)}
             outputs = self._ask("recommend", inputs)
-        return Recommendations(users, *self._ranked(outputs, "known_user", len(users)))
+        return Recommendations(users, *self._read(ranking, outputs, len(users), "known_user"))
 
     def recommend_from_items(self, item_ids: IdRows) -> RankedItems:
         """The best items for visitors of whom only some chosen items are known.
@@ -102,13 +102,13 @@ class ServingClient:
         """
         rows, _ = self._rows("item_ids", item_ids, "recommend_from_items")
         outputs = self._ask("recommend_from_items", {"item_ids": rows})
-        return RankedItems(*self._ranked(outputs, "known_user", len(rows)))
+        return RankedItems(*self._read(ranking, outputs, len(rows), "known_user"))
 
     def similar_items(self, item_ids: Ids, k: int = 10) -> SimilarItems:
         """The items nearest to each given item."""
         items = encode_ids("item_ids", item_ids)
         outputs = self._ask("similar_items", {"item_id": items, "k": encode_k(k)})
-        return SimilarItems(items, *self._ranked(outputs, "known_item", len(items)))
+        return SimilarItems(items, *self._read(ranking, outputs, len(items), "known_item"))
 
     def score(self, user_ids: Ids, item_ids: IdRows) -> Scores:
         """Scores of given items for given users.
@@ -120,25 +120,23 @@ class ServingClient:
         users = encode_ids("user_ids", user_ids)
         rows, lengths = self._rows("item_ids", item_ids, "score", len(users))
         outputs = self._ask("score", {"user_id": users, "item_ids": rows})
-        scores, known_user, known_item = self._pick(outputs, "scores", "known_user", "known_item")
-        try:
-            scores = first_columns("scores", scores, lengths)
-            known_item = first_columns("known_item", known_item, lengths)
-        except ValueError as error:
-            raise self._unexpected(error) from error
-        return Scores(scores, known_user, known_item)
+        return Scores(*self._read(scored, outputs, lengths))
 
     def user_embedding(self, user_ids: Ids) -> Embeddings:
         """Vectors of users."""
         users = encode_ids("user_ids", user_ids)
         outputs = self._ask("user_embedding", {"user_id": users})
-        return Embeddings(users, *self._pick(outputs, "embedding", "known_user"))
+        return Embeddings(
+            users, *self._read(columns, outputs, len(users), "embedding", "known_user")
+        )
 
     def item_embedding(self, item_ids: Ids) -> Embeddings:
         """Vectors of items."""
         items = encode_ids("item_ids", item_ids)
         outputs = self._ask("item_embedding", {"item_id": items})
-        return Embeddings(items, *self._pick(outputs, "embedding", "known_item"))
+        return Embeddings(
+            items, *self._read(columns, outputs, len(items), "embedding", "known_item")
+        )
 
     def predict(
         self, inputs: Mapping[str, object], signature: str = DEFAULT_SIGNATURE
@@ -246,25 +244,11 @@ class ServingClient:
 
         return encode_id_rows(argument, rows, count=count, kind_if_empty=kind_in_signature)
 
-    def _pick(self, outputs: Mapping[str, np.ndarray], *names: str) -> list[np.ndarray]:
-        missing = [name for name in names if name not in outputs]
-        if missing:
-            raise self._unexpected(
-                f"no output {', '.join(missing)}, only {', '.join(sorted(outputs))}"
-            )
-        return [outputs[name] for name in names]
-
-    def _ranked(
-        self, outputs: Mapping[str, np.ndarray], known: str, count: int
-    ) -> tuple[Rows, Rows, np.ndarray]:
-        item_ids, scores, known = self._pick(outputs, "item_ids", "scores", known)
+    def _read(self, reader: Callable, outputs: Mapping[str, np.ndarray], *arguments):
         try:
-            return *ranked_rows(item_ids, scores, count), known
+            return reader(outputs, *arguments)
         except ValueError as error:
-            raise self._unexpected(error) from error
-
-    def _unexpected(self, detail: object) -> UnexpectedResponse:
-        return UnexpectedResponse(
-            f"Model {self.model!r} at {self.target} gives {detail}. "
-            "Was it exported by `export_retrieval`?"
-        )
+            raise UnexpectedResponse(
+                f"Model {self.model!r} at {self.target} gives {error}. "
+                "Was it exported by `export_retrieval`?"
+            ) from error

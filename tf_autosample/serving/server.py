@@ -52,8 +52,8 @@ class EmbeddedServer:
             models = {Path(models).resolve().name: models}
         if not isinstance(models, Mapping) or not models or not all(map(_is_place, models.items())):
             raise ValueError(
-                "`models` must name at least one model: a folder that holds version folders, or a "
-                f"dict of such folders by name. Received: models={models!r}."
+                f"`models` must name at least one model. Received: models={models!r}. Pass a "
+                "folder that holds version folders, or a dict of such folders by name."
             )
         if not isinstance(host, str) or not host:
             raise ValueError(f"`host` must be an address to listen on. Received: host={host!r}.")

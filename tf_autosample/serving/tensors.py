@@ -60,9 +60,12 @@ def as_input(value) -> np.ndarray:
             "in rows of one length"
         )
     try:
-        return array.astype(kinds.pop())
+        with np.errstate(over="raise"):
+            return array.astype(kinds.pop())
     except OverflowError:
         raise ValueError("integers must fit in 64 bits") from None
+    except FloatingPointError:
+        raise ValueError("floats must fit float32; send an array of float64 as it is") from None
 
 
 def _sendable(array: np.ndarray) -> np.ndarray:
