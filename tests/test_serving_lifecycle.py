@@ -124,5 +124,5 @@ def test_broken_newest_version_is_an_error_and_not_passed_over(base, tmp_path):
 
 
 def test_no_models_at_all_are_refused():
-    with pytest.raises(ValueError, match="`models` must name at least one model.*Received: models={}"):
+    with pytest.raises(ValueError, match="must name at least one model.*Received: models={}"):
         EmbeddedServer({})
