@@ -331,15 +331,6 @@ def test_json_that_python_cannot_hold_is_a_bad_row(tmp_path, line):
     assert pairs(read_interactions(path, on_bad_row="skip")) == [("a", 1)]
 
 
-def test_whole_floats_of_parquet_are_integers_and_the_missing_one_is_a_bad_row(tmp_path):
-    frame = pl.DataFrame({"user_id": [3.0, None, 1.0], "item_id": [1, 2, 2]})
-    frame.write_parquet(tmp_path / "log.parquet")
-    with pytest.raises(DataError, match="row 2: column 'user_id' must hold an id. Received: None"):
-        read_interactions(tmp_path / "log.parquet")
-    data = read_interactions(tmp_path / "log.parquet", on_bad_row="skip")
-    assert data.users.ids.tolist() == [1, 3] and data.num_skipped == 1
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [

@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_autosample.data.formats import Format
 from tf_autosample.data.formats.filters import keep_where, where_columns
-from tf_autosample.data.formats.joined import join_good_rows
+from tf_autosample.data.formats.joined import join_good_rows, label_of
 from tf_autosample.data.formats.sources import read_sources
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.data.merging import Duplicates, check_rule
@@ -166,7 +166,7 @@ def read_interactions(
     texts = {role for role, fixed in vocabularies.items() if fixed and fixed.kind == "str"}
     rows = join_good_rows(tables, roles, texts, on_bad_row)
     frame, names = rows.frame, [name for name, _ in tables]
-    label = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    label = label_of(names)
     if min_rating is not None:
         frame = frame.filter(frame["rating"] >= min_rating)
     counts = {"num_skipped": rows.num_bad, "num_unknown": 0}

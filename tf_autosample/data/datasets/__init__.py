@@ -90,7 +90,7 @@ def _fetch(dataset: NamedDataset) -> tuple[Content, InteractionData]:
         f"{dataset.name} could not be had from any source.\n  "
         + "\n  ".join(failures)
         + "\nA file of your own is read with read_interactions(path, user=..., item=..., "
-        "timestamp=...); it needs a header line that names the columns."
+        "timestamp=...), with columns=[...] where it has no header line that names them."
     )
 
 

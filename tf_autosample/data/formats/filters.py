@@ -40,22 +40,23 @@ def keep_where(
     """
     import polars as pl
 
+    if not wanted:
+        return tables, []
+    text = {name: pl.col(f"where:{name}").cast(pl.String) for name in wanted}
     notes = []
     for name, values in wanted.items():
-        found = pl.concat([table.frame[f"where:{name}"].unique() for _, table in tables]).unique()
-        absent = [value for value in values if value not in set(found)]
+        parts = [table.frame.select(text[name].unique()).to_series() for _, table in tables]
+        found = pl.concat(parts).unique().drop_nulls().sort()
+        absent = set(values) - set(found)
         if not absent:
             continue
-        present = ", ".join(map(repr, found.drop_nulls().sort().head(SHOWN)))
-        more = ", ..." if found.n_unique() > SHOWN else ""
-        fault = f"no row holds {' or '.join(map(repr, absent))} in column {name!r}"
-        if len(absent) == len(values):
-            raise DataError(f"`where` must leave rows: {fault}. It holds: {present}{more}.")
-        notes.append(f"{tables[0][0]}: {fault}. It holds: {present}{more}.")
-    if not wanted:
-        return tables, notes
+        present = ", ".join(map(repr, found.head(SHOWN))) + (", ..." if len(found) > SHOWN else "")
+        fault = f"no row holds {' or '.join(map(repr, sorted(absent)))} in column {name!r}"
+        if len(absent) == len(set(values)):
+            raise DataError(f"`where` must leave rows: {fault}. It holds: {present}.")
+        notes.append(f"`where`: {fault}. It holds: {present}.")
     kept = pl.col("fault").is_not_null() | pl.all_horizontal(
-        pl.col(f"where:{name}").is_in(values).fill_null(False) for name, values in wanted.items()
+        text[name].is_in(values).fill_null(False) for name, values in wanted.items()
     )
     return [
         (name, dataclasses.replace(table, frame=table.frame.filter(kept))) for name, table in tables

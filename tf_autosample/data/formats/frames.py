@@ -78,6 +78,8 @@ def _without_pandas(column) -> np.ndarray:
     """Return a pandas column as an array, with None where there is no value."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biufM":
         return column.to_numpy()
+    if hasattr(column.dtype, "tz"):
+        return column.to_numpy(dtype="datetime64[ns]")  # in UTC
     return column.astype(object).where(column.notna(), None).to_numpy()
 
 
@@ -98,7 +100,10 @@ def _series(where: str, label: str, values, ids: bool, faults: dict[int, str]) -
             return pl.Series(values.astype("datetime64[us]"))
         if values.dtype.kind in "biuf":
             return pl.Series(values)
-    values = [None if value is None or value != value else value for value in values]
+    values = [
+        None if isinstance(value, float | np.floating) and np.isnan(value) else value
+        for value in values
+    ]
     types = {type(value) for value in values} - {type(None)}
     try:
         if bool in types and len(types) > 1:  # polars would make 1 of True

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tf_autosample.data.formats import Table
 from tf_autosample.data.formats.rows import GoodRows, good_rows, spelling_of
+from tf_autosample.data.formats.times import describe_times
 from tf_autosample.data.interactions import DataError
 
 if TYPE_CHECKING:
@@ -62,8 +63,29 @@ def join_good_rows(
         rows.frame.select(pl.lit(place).alias("source"), pl.col("row").cast(int), *ids, *others)
         for place, rows in enumerate(good)
     ]
-    notes = tuple(note for rows in good for note in rows.notes)
+    notes = _time_notes([name for name, _ in tables], good, columns.get("timestamp"))
     return JoinedRows(pl.concat(parts), typed, sum(rows.num_bad for rows in good), notes)
+
+
+def _time_notes(names: list[str], good: list[GoodRows], column: str | None) -> tuple[str, ...]:
+    """Say how times were written: once if they are alike in all tables, else for each."""
+    import polars as pl
+
+    if column is None:
+        return ()
+    times = [rows.frame["timestamp"] for rows in good]
+    kinds = [rows.time_kind for rows in good]
+    if len(set(kinds)) == 1:
+        names, times, kinds = [label_of(names)], [pl.concat(times)], kinds[:1]
+    notes = map(describe_times, [column] * len(names), times, kinds)
+    return tuple(
+        f"{name}: {note}" for name, note in zip(names, notes, strict=True) if note is not None
+    )
+
+
+def label_of(names: list[str]) -> str:
+    """Return what messages call several tables together."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _one_type(good: list[GoodRows], role: str, name: str) -> "pl.DataType":

@@ -15,6 +15,13 @@ CHUNK = 100_000  # lines parsed by Python at a time
 # Text like this may have been something else.
 NOT_SURELY_A_STRING = r"^(-?(0|[1-9])[\d.eE+-]*|true|false|[\[{].*)$|\x00"
 
+WANTED = {
+    int: "an int64, like the other rows",
+    float: "a whole float, like the other rows",
+    str: "a string, like the other rows",
+    None: "an int64 or a string in the other rows",
+}
+
 
 def read_json_lines(path: pathlib.Path, first: str, columns: dict[str, str]) -> "pl.DataFrame":
     """Return `row`, `fault`, int64 or string ids as the first line has them, and the rest as text.
@@ -64,7 +71,10 @@ def _read_line_by_line(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataF
         chunks.append(_json_columns(batch.rows(), columns, kinds, known))
     if known:
         locate_columns(path, list(known), columns)
-    ids = {role: pl.Int64 if kinds.get(role) is int else pl.String for role in ("user", "item")}
+    ids = {
+        role: pl.Int64 if kinds.get(role) in (int, float) else pl.String
+        for role in ("user", "item")
+    }
     schema = {"row": pl.Int64, "fault": pl.String, **dict.fromkeys(columns, pl.String), **ids}
     frames = [pl.DataFrame(chunk, schema) for chunk in chunks]
     return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
@@ -117,14 +127,23 @@ def _text(value: object) -> str | None:
 
 def _refuse_mixed_ids(values, faults, name, role, kinds) -> None:
     for index, value in enumerate(values):
-        if value is None:
+        if value is None or value != value:  # NaN, which some programs write for null
+            values[index] = None
             continue
-        if role not in kinds and type(value) in (int, str):
+        if role not in kinds and (type(value) in (int, str) or _is_whole(value)):
             kinds[role] = type(value)
         kind = kinds.get(role)
-        if type(value) is not kind or (kind is int and not -(2**63) <= value < 2**63):
-            wanted = {int: "an int64, like", str: "a string, like", None: "an int64 or a string in"}
-            faults[index] = (
-                f"column {name!r} must be {wanted[kind]} the other rows. Received: {value!r}."
-            )
+        if kind is float and _is_whole(value):
+            values[index] = int(value)
+        elif (
+            kind is float
+            or type(value) is not kind
+            or (kind is int and not -(2**63) <= value < 2**63)
+        ):
+            faults[index] = f"column {name!r} must be {WANTED[kind]}. Received: {value!r}."
             values[index] = None
+
+
+def _is_whole(value: object) -> bool:
+    """Return whether a float is an integer, as where a missing value made floats of them."""
+    return type(value) is float and value.is_integer() and abs(value) <= 2**53

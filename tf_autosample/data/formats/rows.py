@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tf_autosample.data.formats import Table
 from tf_autosample.data.formats.ids import INTEGER, Spelling, find_spelling, is_missing
-from tf_autosample.data.formats.times import describe_times, parse_times
+from tf_autosample.data.formats.times import parse_times
 from tf_autosample.data.interactions import DataError
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ WANTED = {
 
 
 class GoodRows(NamedTuple):
-    """The good rows of a table, the number of bad ones, and what was recognised in it."""
+    """The good rows of a table, the number of bad ones, and how its times are written."""
 
     frame: "pl.DataFrame"
     num_bad: int
-    notes: tuple[str, ...]
+    time_kind: str | None
 
 
 def spelling_of(tables: list[Table], role: str) -> Spelling:
@@ -68,7 +68,7 @@ def good_rows(
     """
     import polars as pl
 
-    frame, notes, parsed = table.frame, [], {}
+    frame, kind, parsed = table.frame, None, {}
     for role, spelling in spellings.items():
         parsed[role] = _good_ids(frame[role], spelling, table.typed)
     for role in ("rating", "weight"):
@@ -76,8 +76,6 @@ def good_rows(
             parsed[role] = _good_numbers(frame[role], positive=role == "weight")
     if "timestamp" in columns:
         parsed["timestamp"], kind = parse_times(frame["timestamp"])
-        note = describe_times(columns["timestamp"], parsed["timestamp"], kind)
-        notes = [] if note is None else [f"{name}: {note}"]
     bad = {"line": frame["fault"].is_not_null()}
     bad |= {role: values.is_null() for role, values in parsed.items()}
     is_bad = pl.DataFrame(bad).select(pl.any_horizontal(pl.all())).to_series()
@@ -98,7 +96,7 @@ def good_rows(
         raise DataError(
             f"{name}, row {frame['row'][row]}: {fault} Bad rows in all: {num_bad}. {cure}"
         )
-    return GoodRows(frame.with_columns(**parsed).filter(~is_bad), num_bad, tuple(notes))
+    return GoodRows(frame.with_columns(**parsed).filter(~is_bad), num_bad, kind)
 
 
 def _good_ids(ids: "pl.Series", spelling: Spelling, typed: bool) -> "pl.Series":

@@ -65,7 +65,7 @@ def find_files(source: str | os.PathLike) -> list[pathlib.Path]:
     path = pathlib.Path(source)
     if path.is_file():
         return [path]
-    if path.is_dir():
+    if path.is_dir() and str(source):  # "" would be the folder one stands in
         # Programs that write in parts leave marks beside them, such as _SUCCESS and .part.crc.
         inside = sorted(one for one in path.iterdir() if one.name[0] not in "._")
         folders = [one.name for one in inside if one.is_dir()]
