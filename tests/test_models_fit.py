@@ -40,7 +40,7 @@ def test_seed_decides_the_outcome_bit_by_bit():
     assert all((first[1] != other[1]).any() for other in others)
 
 
-def test_each_epoch_of_fit_sees_other_candidates_and_a_second_fit_the_same():
+def test_each_epoch_of_fit_sees_other_candidates_and_so_does_a_second_fit():
     shown = []
 
     class Watching(DynamicSampler):
@@ -53,9 +53,8 @@ def test_each_epoch_of_fit_sees_other_candidates_and_a_second_fit_the_same():
     for _ in range(2):
         model.fit(batches, epochs=3, verbose=0)
     assert len(shown) == 6
-    for one, other in itertools.combinations(shown[:3], 2):
+    for one, other in itertools.combinations(shown, 2):
         assert (one != other).any()
-    np.testing.assert_array_equal(shown[:3], shown[3:])
     model.fit(batches, epochs=3, initial_epoch=2, verbose=0)
     np.testing.assert_array_equal(shown[6], shown[2])
 

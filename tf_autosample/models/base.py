@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_autosample.batches.pipeline import TrainingBatches
 from tf_autosample.data.checks import check_id_space
 from tf_autosample.data.interactions import Interactions
-from tf_autosample.models.fitting import EpochStart, check_batches
+from tf_autosample.models.fitting import EpochStart, check_batches, check_begun, whole_gradients
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
 from tf_autosample.models.trained import TrainedIds
 from tf_autosample.samplers import CandidateView, ModelSize, Samplers
@@ -59,6 +59,7 @@ class RetrievalModel(keras.Model):
         normalize: Whether final vectors have unit length, so that scores are cosines.
 
     Attributes:
+        next_epoch: The epoch that `fit` goes on with, a variable that is saved with the model.
         batches: The `TrainingBatches` of the `fit` under way.
         fit_callbacks: The callbacks of the `fit` under way.
         is_bound_to_users: Whether it can train only on the very interactions that it was built
@@ -86,6 +87,11 @@ class RetrievalModel(keras.Model):
         self.sampler = sampler if is_mixture else SamplerMixture(sampler)
         _check_loss(loss, self.sampler)
         self.loss_tracker = keras.metrics.Mean(name="loss")
+        # Saved with the model: `fit` goes on with it. The optimizer's steps would not tell it once
+        # they were of batches of another size, or of an optimizer compiled anew.
+        self.next_epoch = self.add_weight(
+            shape=(), dtype="int64", initializer="zeros", trainable=False, name="next_epoch"
+        )
         self.batches: TrainingBatches | None = None
         self.fit_callbacks: list[keras.callbacks.Callback] = []
 
@@ -159,7 +165,7 @@ class RetrievalModel(keras.Model):
         return interactions.histories.lengths > 0, interactions.popularity > 0
 
     def adapt(self, interactions: Interactions) -> None:
-        """Tells the model and its samplers what is training data. `fit` does it.
+        """Tells the model and its samplers what is training data. `fit` and `begin_epoch` do it.
 
         Raises:
             DataError: If the id space is another than the model's.
@@ -168,10 +174,33 @@ class RetrievalModel(keras.Model):
         self._trained.mark(*self.taught_by(interactions))
         self.sampler.adapt(interactions)
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Puts batches and samplers at the start of an epoch. `fit` or `AutoSample` does it."""
+    def begin_epoch(self, epoch: int, batches: TrainingBatches | None = None) -> None:
+        """Puts batches and samplers at the start of an epoch. In `fit` it is done for you.
+
+        A loop of your own calls it before each pass over the batches:
+
+        >>> step = tf.function(model.train_step)
+        >>> for epoch in range(10):
+        ...     model.begin_epoch(epoch, batches)
+        ...     for batch in batches:
+        ...         step(batch)
+
+        Args:
+            epoch: Which epoch of the batches to show, from 0. A later `fit` goes on behind it.
+            batches: The `TrainingBatches` to train on; None: those of the last call or `fit`.
+        """
+        if batches is not None and batches is not self.batches:
+            check_batches(batches, self.sampler, {})
+            self.adapt(batches.interactions)
+            self.batches = batches
+        if self.batches is None:
+            raise ValueError(
+                "`batches` must be given the first time: `model.begin_epoch(epoch, batches)`. "
+                "Received: none."
+            )
         self.batches.seek(epoch)
         self.sampler.refresh(self, epoch)
+        self.next_epoch.assign(epoch + 1)
 
     def draw_negatives(self, batch):
         """Returns the batch with `negatives`: what each active sampler draws, by its name."""
@@ -182,13 +211,21 @@ class RetrievalModel(keras.Model):
     def train_step(self, batch):
         with tf.GradientTape() as tape:
             loss = self.batch_loss(batch)
+            scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
-        return self.update(loss, tape.gradient(loss, variables), variables)
+        return self.update(loss, tape.gradient(scaled, variables), variables)
 
     def update(self, loss, gradients, variables) -> dict:
-        """Ends a training step: applies the gradients that there are, and returns the logs."""
+        """Ends a training step: applies the gradients that there are, and returns the logs.
+
+        Args:
+            loss: float.
+            gradients: Those of `optimizer.scale_loss(loss)`, as the optimizer expects them.
+            variables: What they are gradients of.
+        """
         # For all of them: a loaded model builds it so, and the slots must match.
         self.optimizer.build(self.trainable_variables)
+        gradients = whole_gradients(self.optimizer, gradients)
         known = [pair for pair in zip(gradients, variables, strict=True) if pair[0] is not None]
         self.optimizer.apply(*zip(*known, strict=True))
         self.loss_tracker.update_state(loss)
@@ -220,6 +257,7 @@ class RetrievalModel(keras.Model):
         return tf.reduce_mean(loss)
 
     def _view(self, batch, encode, user_emb, positive_emb) -> CandidateView:
+        check_begun(self.sampler)
         proposal = self.sampler.proposal
         if batch["candidates"].shape[1] != proposal.num_columns:
             raise ValueError(
@@ -245,11 +283,19 @@ class RetrievalModel(keras.Model):
     def fit(self, batches, *args, callbacks=None, **kwargs):
         """As `keras.Model.fit`, on `training_batches`: every epoch draws other candidates.
 
+        Another `fit` goes on where training stopped, also of a model that was saved and loaded:
+        it shows the epochs of the batches behind the last one that was begun (`next_epoch`), and
+        samplers whose state follows the epochs go on likewise. So no order is shown twice, also
+        after a stop within an epoch, whose rest is left out, and with batches of another size or
+        an optimizer compiled anew. Keras and its callbacks count every `fit` from 0.
+
         Args:
             batches: `TrainingBatches`.
             *args: As in Keras.
             callbacks: As in Keras.
-            **kwargs: As in Keras, but for `steps_per_epoch`: an epoch is one pass.
+            **kwargs: As in Keras, but for two. `steps_per_epoch` is refused: an epoch is one pass.
+                `initial_epoch`, if given, is the epoch of the batches to show first: 0 starts
+                again from the first one.
 
         Raises:
             TypeError: If `batches` is something else.
@@ -264,7 +310,7 @@ class RetrievalModel(keras.Model):
         self.fit_callbacks, self.batches = callbacks, batches
         self.adapt(batches.interactions)
         if not any(getattr(one, "steers_epochs", False) for one in self.fit_callbacks):
-            callbacks = [EpochStart(), *callbacks]
+            callbacks = [EpochStart("initial_epoch" in kwargs), *callbacks]
         # Told the steps, Keras makes one iterator an epoch in place of two; each costs 40 ms. It
         # warns that it cannot shuffle a dataset unless told not to.
         kwargs = {"shuffle": False, **kwargs, "steps_per_epoch": batches.steps_per_epoch}

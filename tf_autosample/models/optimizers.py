@@ -3,6 +3,20 @@
 import keras
 import tensorflow as tf
 
+# What Keras lets every optimizer do, and its defaults. All but the clipping reads and writes every
+# row in every step, and the clipping would look at the parts of a row that a batch names twice.
+OF_WHOLE_TABLES = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "clipvalue": None,
+    "global_clipnorm": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
+
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
 class LazyAdam(keras.optimizers.Optimizer):
@@ -26,12 +40,17 @@ class LazyAdam(keras.optimizers.Optimizer):
         beta_2: Decay of the second moment, per step.
         epsilon: Added to the root of the second moment.
 
+    Raises:
+        ValueError: If it is given another argument of Keras' optimizers, such as `clipnorm`,
+            `weight_decay` or `gradient_accumulation_steps`: they are about whole tables.
+
     Reference: Kingma and Ba, "Adam", ICLR 2015, in the order of computation of their section 2.
     """
 
     def __init__(
         self, learning_rate=0.001, *, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="lazy_adam", **kw
     ):
+        _refuse_whole_tables(kw)
         super().__init__(learning_rate=learning_rate, name=name, **kw)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
@@ -43,8 +62,9 @@ class LazyAdam(keras.optimizers.Optimizer):
         for index, variable in enumerate(variables):
             self._second[index] = self.add_variable_from_reference(variable, "second_moment")
             if getattr(variable, "is_table", False):
+                # Of int32, a variable would stay on the host: TensorFlow has it on no GPU.
                 self._touched[index] = self.add_variable(
-                    (variable.shape[0],), dtype="int32", name=f"{variable.name}_last_step"
+                    (variable.shape[0],), dtype="int64", name=f"{variable.name}_last_step"
                 )
             else:
                 self._first[index] = self.add_variable_from_reference(variable, "first_moment")
@@ -74,7 +94,6 @@ class LazyAdam(keras.optimizers.Optimizer):
         second, touched = self._second[index].value, self._touched[index].value
         rows, place = tf.unique(gradient.indices)
         total = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(rows))
-        step = tf.cast(step, tf.int32)
         gap = tf.cast(step - tf.gather(touched, rows), variable.dtype)
         decayed = tf.pow(self.beta_2, gap)[:, None] * tf.gather(second, rows)
         v = decayed + (1 - self.beta_2) * tf.square(total)
@@ -91,3 +110,19 @@ class LazyAdam(keras.optimizers.Optimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
         }
+
+
+def _refuse_whole_tables(options: dict) -> None:
+    given = {
+        name: value
+        for name, value in options.items()
+        if value and value != OF_WHOLE_TABLES.get(name, value)
+    }
+    if given:
+        received = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(
+            f"`LazyAdam` must be given none of {', '.join(OF_WHOLE_TABLES)}: it touches the rows "
+            f"of a batch, and these work on whole tables. Received: {received}. Leave them out, or "
+            "train with `keras.optimizers.Adam`, whose steps touch every row. To shrink "
+            "embeddings, give the model `l2`."
+        )

@@ -41,9 +41,10 @@ class FeatureTable(keras.layers.Layer):
                 f"Received: rows={lengths}. For the ids themselves pass `numpy.arange(rows)`."
             )
         self.rows = next(iter(lengths.values()))
-        # A bare variable: Keras would count its own among the weights.
+        # Bare variables: Keras would count its own among the weights. Of int32, one would stay on
+        # the host: TensorFlow has it on no GPU.
         self._values = [
-            tf.Variable(np.zeros(shape, dtype), trainable=False)
+            tf.Variable(np.zeros(shape, "int64" if dtype == "int32" else dtype), trainable=False)
             for shape, dtype in self.columns.values()
         ]
         self.built = True
@@ -58,12 +59,16 @@ class FeatureTable(keras.layers.Layer):
         return table
 
     def call(self, ids):
-        looked_up = [tf.gather(variable, ids) for variable in self._values]
-        return dict(zip(self.columns, looked_up, strict=True))
+        return {
+            name: tf.cast(tf.gather(variable, ids), dtype)
+            for variable, (name, (_, dtype)) in zip(self._values, self.columns.items(), strict=True)
+        }
 
     def save_own_variables(self, store):
-        for place, variable in enumerate(self._values):
-            store[str(place)] = variable.numpy()
+        for place, (variable, (_, dtype)) in enumerate(
+            zip(self._values, self.columns.values(), strict=True)
+        ):
+            store[str(place)] = variable.numpy().astype(dtype)
 
     def load_own_variables(self, store):
         for place, variable in enumerate(self._values):

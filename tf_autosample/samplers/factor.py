@@ -54,8 +54,7 @@ class FactorSampler(NegativeSampler):
 
     def refresh(self, model, epoch: int) -> None:
         factors = np.asarray(model.final_embeddings()[1]).T
-        orderings = [np.argsort(-one, kind="stable") for one in factors]
-        self.orderings.assign(np.stack(orderings))
+        self.orderings.assign(np.argsort(-factors, axis=1, kind="stable"))
         self.spreads.assign(factors.std(axis=1))
 
     def draw(self, view):
@@ -71,10 +70,13 @@ class FactorSampler(NegativeSampler):
         ranks = truncated_geometric(unit, self.rank_share * num_items, num_items)
         is_from_top = tf.gather(view.user_vectors, factors, batch_dims=1) > 0
         places = tf.where(is_from_top, ranks, num_items - 1 - ranks)
-        items = tf.gather_nd(self.orderings.value, tf.stack([factors, places], axis=-1))
+        # Read whole, which copies nothing: XLA cannot gather cells of a variable.
+        orderings = tf.convert_to_tensor(self.orderings.value)
+        items = tf.gather_nd(orderings, tf.stack([factors, places], axis=-1))
         # There are no orderings only when a step runs before the first refresh.
         is_usable = (items >= 0) & ~view.history(view.users[:, None], items)
-        first = tf.argmax(tf.cast(is_usable, tf.int32), axis=1, output_type=tf.int32)
+        # As floats: no GPU has an argmax of integers.
+        first = tf.argmax(tf.cast(is_usable, tf.float32), axis=1, output_type=tf.int32)
         drawn = tf.gather(items, first[:, None], batch_dims=1)
         is_found = tf.reduce_any(is_usable, axis=1, keepdims=True)
         return Negatives(tf.where(is_found, drawn, view.candidates[:, :1]))

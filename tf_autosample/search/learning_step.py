@@ -32,8 +32,9 @@ class LearningStep:
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
                 loss = model.batch_loss(batch)
+                scaled = model.optimizer.scale_loss(loss)
             sources = [*variables, logits.value]
-            *gradients, steepest = inner.gradient(loss, sources)
+            *gradients, steepest = inner.gradient(scaled, sources)
             if self.criterion == "alignment":
                 agreement = self._agreement(variables, gradients, batch)
         if self.criterion == "alignment":
