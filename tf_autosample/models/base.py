@@ -59,7 +59,7 @@ class RetrievalModel(keras.Model):
         normalize: Whether final vectors have unit length, so that scores are cosines.
 
     Attributes:
-        next_epoch: The epoch that `fit` goes on with, a variable that is saved with the model.
+        next_epoch: int. The epoch of the batches that `fit` goes on with; saved with the weights.
         batches: The `TrainingBatches` of the `fit` under way.
         fit_callbacks: The callbacks of the `fit` under way.
         is_bound_to_users: Whether it can train only on the very interactions that it was built
@@ -87,11 +87,7 @@ class RetrievalModel(keras.Model):
         self.sampler = sampler if is_mixture else SamplerMixture(sampler)
         _check_loss(loss, self.sampler)
         self.loss_tracker = keras.metrics.Mean(name="loss")
-        # Saved with the model: `fit` goes on with it. The optimizer's steps would not tell it once
-        # they were of batches of another size, or of an optimizer compiled anew.
-        self.next_epoch = self.add_weight(
-            shape=(), dtype="int64", initializer="zeros", trainable=False, name="next_epoch"
-        )
+        self.next_epoch = 0
         self.batches: TrainingBatches | None = None
         self.fit_callbacks: list[keras.callbacks.Callback] = []
 
@@ -200,7 +196,7 @@ class RetrievalModel(keras.Model):
             )
         self.batches.seek(epoch)
         self.sampler.refresh(self, epoch)
-        self.next_epoch.assign(epoch + 1)
+        self.next_epoch = epoch + 1
 
     def draw_negatives(self, batch):
         """Returns the batch with `negatives`: what each active sampler draws, by its name."""
@@ -315,6 +311,15 @@ class RetrievalModel(keras.Model):
         # warns that it cannot shuffle a dataset unless told not to.
         kwargs = {"shuffle": False, **kwargs, "steps_per_epoch": batches.steps_per_epoch}
         return super().fit(batches.dataset, *args, callbacks=callbacks, **kwargs)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        store["next_epoch"] = np.int64(self.next_epoch)
+
+    def load_own_variables(self, store):
+        arrays = {name: store[name] for name in store.keys()}
+        self.next_epoch = int(np.asarray(arrays.pop("next_epoch", 0)))  # older files have none
+        super().load_own_variables(arrays)
 
     def get_config(self):
         return {

@@ -37,10 +37,11 @@ class EpochStart(keras.callbacks.Callback):
         self.model.begin_epoch(epoch + self._ahead)
 
     def _place(self) -> int:
-        begun = int(self.model.next_epoch.numpy())
-        # A loop of one's own may have begun no epoch, but its steps were taken.
-        steps = int(self.model.optimizer.iterations)
-        return begun or -(-steps // self.model.batches.steps_per_epoch)
+        # The optimizer's steps tell it where no epoch was begun: after a loop of one's own. Else
+        # they would not, once they are of batches of another size or it was compiled anew.
+        optimizer = self.model.optimizer
+        steps = int(optimizer.iterations) * (optimizer.gradient_accumulation_steps or 1)
+        return self.model.next_epoch or -(-steps // self.model.batches.steps_per_epoch)
 
 
 def check_batches(batches, sampler: SamplerMixture, kwargs: dict) -> None:

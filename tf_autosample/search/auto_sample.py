@@ -37,8 +37,9 @@ class AutoSample(keras.callbacks.Callback):
     and the arms you add. All start from the model's weights as `fit` finds them and see the
     same batches. Each epoch of `fit` goes to one arm; the strategy says to which, and drops arms
     that cannot win. When it is done, `fit` stops: the model holds the winner's best weights, its
-    mixture is fixed, so that a further step costs what that sampler costs, and its optimizer is
-    as `fit` found it. A `fit` that an exception or Ctrl-C ends leaves the model in the state of
+    mixture is fixed, so that a further step costs what that sampler costs, and its optimizer and
+    the epoch that a further `fit` goes on with are as `fit` found them. Every arm begins with epoch
+    0 of the batches. A `fit` that an exception or Ctrl-C ends leaves the model in the state of
     whichever arm was training; with a `directory`, `resume` picks the search up again.
 
     `logs` carry the metric (of the epoch's arm, as last measured), `arm` and `leader` (positions

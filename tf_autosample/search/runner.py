@@ -42,7 +42,7 @@ class ArmRunner:
 
     def __post_init__(self):
         self.model.optimizer.build(self.model.trainable_variables)
-        self._compiled_l2 = self.model.l2
+        self._compiled_l2, self._next_epoch = self.model.l2, self.model.next_epoch
         self._measured = measured_epochs(self.max_epochs)
 
     @property
@@ -84,14 +84,14 @@ class ArmRunner:
         self.snapshots.save(arm.state, read_variables(self.variables))
 
     def load_best(self, arm: Arm) -> None:
-        """Leaves an arm's best weights in the model, with a fresh optimizer."""
+        """Leaves an arm's best weights in the model, and optimizer and epoch as found."""
         *weights, _ = self.snapshots.load(arm.best_state)
         # The slots at hand may be another arm's, which would pull the winner astray.
         optimizer = self.snapshots.load("initial")[len(weights) :]
         write_variables(self.variables, [*weights, *optimizer])
         if arm.learning_rate is not None:
             self.model.optimizer.learning_rate = arm.learning_rate
-        self.model.l2 = self._l2_of(arm)
+        self.model.l2, self.model.next_epoch = self._l2_of(arm), self._next_epoch
         self.model.sampler.fix(self._point(arm.weights))
         self._drop_learning_step()
         self.model.train_function = None  # the next `fit` traces the fixed mixture anew
