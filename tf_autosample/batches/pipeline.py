@@ -7,6 +7,7 @@ a search can be shown the very same stream.
 
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.negative_sampling import (
@@ -24,9 +25,14 @@ class TrainingBatches:
     """Batches for `RetrievalModel.fit`, positioned by a clock that the caller may set.
 
     Iterating gives dicts `{"users": int64 [B], "positives": int64 [B], "candidates": int64
-    [B, M], "seeds": int32 [B, 2]}`; the seeds are for what samplers draw in the step. An epoch
-    shows every interaction once; its last batch may be smaller. One pass gives `steps_per_epoch`
-    batches from where the clock stands when the first is asked for: `RetrievalModel.fit` sets it
+    [B, M], "seeds": int32 [B, 2]}`; the seeds are for what samplers draw in the step. Where the
+    interactions have weights, `"sample_weight": float32 [B]` are theirs over their mean in all
+    training interactions, and the loss of a row is multiplied by its weight. So a row of weight 2
+    counts as the same row twice, the learning rate and the L2 penalty keep their meaning whatever
+    the unit of the weights, and equal weights change nothing. Candidates know nothing of them.
+
+    An epoch shows every interaction once; its last batch may be smaller. One pass gives
+    `steps_per_epoch` batches from where the clock stands when the first is asked for: `RetrievalModel.fit` sets it
     to each epoch's start, and a loop of your own calls `model.begin_epoch` before each pass (or
     `seek`, where there is no model): without, every pass is the same.
 
@@ -135,11 +141,15 @@ def training_batches(
 
 
 def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
-    """Returns batch number -> {"step": batch number, "users": [B], "positives": [B]}."""
+    """Returns batch number -> {"step": the number, users [B], positives [B], weights if any}."""
     index, count = shard
     word = hashed(seed, ORDER)
     with tf.device("/cpu:0"):
-        users, positives = tf.constant(interactions.users), tf.constant(interactions.items)
+        columns = {"users": interactions.users, "positives": interactions.items}
+        if interactions.weights is not None:
+            mean = interactions.weights.mean(dtype=np.float64)
+            columns["sample_weight"] = (interactions.weights / mean).astype(np.float32)
+        columns = {name: tf.constant(column) for name, column in columns.items()}
 
     def read_rows(number):
         epoch, first = number // steps, number % steps * batch_size
@@ -148,9 +158,11 @@ def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
         # 0.3, and it uses few bits of each word of the seed: hashed words make the best of them.
         words = tf.random.stateless_uniform([3], tf.stack([word, epoch]), None, None, tf.int64)
         row = tf.raw_ops.RandomIndexShuffle(
-            index=place, seed=words, max_index=tf.constant(len(users) - 1, tf.int64), rounds=16
+            index=place,
+            seed=words,
+            max_index=tf.constant(len(interactions) - 1, tf.int64),
+            rounds=16,
         )
-        columns = {"users": users, "positives": positives}
         return {"step": number, **{name: tf.gather(one, row) for name, one in columns.items()}}
 
     return read_rows

@@ -250,6 +250,8 @@ class RetrievalModel(keras.Model):
         if self.l2:
             rows = [user_emb, positive_emb, *([] if is_shared else [formed.embeddings])]
             loss += self.l2 * l2_penalty(*map(_first_layer, rows))
+        if "sample_weight" in batch:  # a weight of 2 counts as two rows, penalty included
+            loss *= batch["sample_weight"]
         return tf.reduce_mean(loss)
 
     def _view(self, batch, encode, user_emb, positive_emb) -> CandidateView:

@@ -91,9 +91,10 @@ def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: 
 
 
 def data_checksum(batches, validation: Interactions) -> int:
-    """Sums up validation and first batch: another data set, seed or batch size shows."""
+    """Sums up validation and first batch: other data, weights, seed or batch size show."""
     batches.seek(0)
     first = next(iter(batches))
-    shown = [first[name] for name in ("users", "positives", "candidates")]
+    named = ("users", "positives", "candidates", "weights")
+    shown = [first[name] for name in named if name in first]
     arrays = [validation.users, validation.items, *shown]
     return zlib.crc32(b"".join(np.asarray(array).tobytes() for array in arrays))
