@@ -94,7 +94,7 @@ def data_checksum(batches, validation: Interactions) -> int:
     """Sums up validation and first batch: other data, weights, seed or batch size show."""
     batches.seek(0)
     first = next(iter(batches))
-    named = ("users", "positives", "candidates", "weights")
+    named = ("users", "positives", "candidates", "sample_weight")
     shown = [first[name] for name in named if name in first]
     arrays = [validation.users, validation.items, *shown]
     return zlib.crc32(b"".join(np.asarray(array).tobytes() for array in arrays))
