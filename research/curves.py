@@ -92,9 +92,7 @@ class Curve(keras.callbacks.Callback):
         """Passes from the first sampler to the others when it is time."""
         if self.switch_after and epoch == self.switch_after:
             count = len(self.model.sampler.samplers) - 1
-            self.model.sampler.fix([0.0, *[1 / count] * count])
-            self.model.train_function = None
-            self.model.make_train_function()
+            self.model.train_as(weights=[0.0, *[1 / count] * count])
         self.started = time.process_time()
 
     def on_epoch_end(self, epoch, logs=None):

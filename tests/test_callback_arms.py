@@ -52,7 +52,6 @@ def trained(weights, *, switch=None, **settings):
     batches = build_batches(model)
     for epoch in range(EPOCHS):
         model.sampler.fix(switch[1] if switch and epoch < switch[0] else weights)
-        model.train_function = None  # traced anew with the weights now fixed
         model.fit(batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0)
         ends.append(tables(model))
     return ends

@@ -172,15 +172,6 @@ def test_callbacks_that_cut_across_the_arms_are_refused(callback, message):
         run(build_model(eager=True), build_search(), callbacks=[callback])
 
 
-def test_other_batches_are_refused_even_after_a_fit_on_training_batches():
-    model = build_model(eager=True)
-    dataset = build_batches(model).dataset
-    for _ in range(2):
-        with pytest.raises(TypeError, match="`batches` must be what `training_batches` returns"):
-            model.fit(dataset, callbacks=[build_search()], verbose=0, shuffle=False)
-        model.fit(build_batches(model), verbose=0)
-
-
 def test_other_models_are_refused():
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(loss="mse")

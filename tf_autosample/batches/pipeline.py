@@ -32,9 +32,10 @@ class TrainingBatches:
     the unit of the weights, and equal weights change nothing. Candidates know nothing of them.
 
     An epoch shows every interaction once; its last batch may be smaller. One pass gives
-    `steps_per_epoch` batches from where the clock stands when the first is asked for: `RetrievalModel.fit` sets it
-    to each epoch's start, and a loop of your own calls `model.begin_epoch` before each pass (or
-    `seek`, where there is no model): without, every pass is the same.
+    `steps_per_epoch` batches from where the clock stands when the first is asked for:
+    `RetrievalModel.fit` sets it to each epoch's start, and a loop of your own calls
+    `model.begin_epoch` before each pass (or `seek`, where there is no model): without, every
+    pass is the same.
 
     Attributes:
         dataset: The `tf.data.Dataset` behind it.

@@ -1,6 +1,6 @@
 """The retrieval model: how users and items become vectors, and one training step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -10,8 +10,17 @@ import tensorflow as tf
 from tf_autosample.batches.pipeline import TrainingBatches
 from tf_autosample.data.checks import check_id_space
 from tf_autosample.data.interactions import Interactions
-from tf_autosample.models.fitting import EpochStart, check_batches, check_begun, whole_gradients
+from tf_autosample.models.fitting import (
+    EpochStart,
+    FitDriver,
+    OwnBatches,
+    batches_of,
+    check_batches,
+    check_begun,
+    the_driver,
+)
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
+from tf_autosample.models.steps import PlainStep, TrainingStep, whole_gradients
 from tf_autosample.models.trained import TrainedIds
 from tf_autosample.samplers import CandidateView, ModelSize, Samplers
 from tf_autosample.samplers.mixture import SamplerMixture
@@ -60,8 +69,10 @@ class RetrievalModel(keras.Model):
 
     Attributes:
         next_epoch: int. The epoch of the batches that `fit` goes on with; saved with the weights.
-        batches: The `TrainingBatches` of the `fit` under way.
-        fit_callbacks: The callbacks of the `fit` under way.
+        interactions: What `adapt` was shown last: the training interactions.
+        batches: The `TrainingBatches` of the last `fit`.
+        driver: The `FitDriver` of the last `fit`.
+        step: The `TrainingStep` that trains on a batch.
         is_bound_to_users: Whether it can train only on the very interactions that it was built
             from, and not on those of some of the users.
     """
@@ -88,8 +99,11 @@ class RetrievalModel(keras.Model):
         _check_loss(loss, self.sampler)
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.next_epoch = 0
-        self.batches: TrainingBatches | None = None
-        self.fit_callbacks: list[keras.callbacks.Callback] = []
+        self.batches: TrainingBatches | OwnBatches | None = None
+        self.interactions: Interactions | None = None
+        self.driver: FitDriver | None = None
+        self.step: TrainingStep = PlainStep(self)
+        self._plain_step, self._traced = self.step, {}
 
     def complete(self, num_layers: int, dim: int) -> None:
         """Ends the construction: gives the samplers their state.
@@ -131,13 +145,13 @@ class RetrievalModel(keras.Model):
         )
 
     def call(self, inputs):
-        """Returns the scores float [B] of `{"users": [B], "items": [B]}`."""
-        encode = self.encode()
-        user, item = (
-            self.vectors(encode.user(inputs["users"])),
-            self.vectors(encode.item(inputs["items"])),
-        )
-        return tf.reduce_sum(user * item, axis=-1)
+        """Returns scores float [B] of `{"users": [B], "items": [B]}`, or of a batch's positives."""
+        pairs = {
+            **inputs,
+            "positives": inputs["items"] if "items" in inputs else inputs["positives"],
+        }
+        user_emb, item_emb = self.encode().of_batch(pairs)
+        return tf.reduce_sum(self.vectors(user_emb) * self.vectors(item_emb), axis=-1)
 
     @property
     def trained_users(self) -> tf.Variable:
@@ -169,6 +183,7 @@ class RetrievalModel(keras.Model):
         check_id_space("interactions", interactions, self)
         self._trained.mark(*self.taught_by(interactions))
         self.sampler.adapt(interactions)
+        self.interactions = interactions
 
     def begin_epoch(self, epoch: int, batches: TrainingBatches | None = None) -> None:
         """Puts batches and samplers at the start of an epoch. In `fit` it is done for you.
@@ -186,7 +201,7 @@ class RetrievalModel(keras.Model):
             batches: The `TrainingBatches` to train on; None: those of the last call or `fit`.
         """
         if batches is not None and batches is not self.batches:
-            check_batches(batches, self.sampler, {})
+            check_batches(batches, self.sampler)
             self.adapt(batches.interactions)
             self.batches = batches
         if self.batches is None:
@@ -205,11 +220,41 @@ class RetrievalModel(keras.Model):
         return {**batch, "negatives": self.sampler.draw(view)}
 
     def train_step(self, batch):
-        with tf.GradientTape() as tape:
-            loss = self.batch_loss(batch)
-            scaled = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        return self.update(loss, tape.gradient(scaled, variables), variables)
+        return self.step(batch)
+
+    def test_step(self, batch):
+        self.loss_tracker.update_state(self.batch_loss(batch, training=False))
+        return {"loss": self.loss_tracker.result()}
+
+    def train_as(
+        self,
+        *,
+        weights: Sequence[float] | None,
+        l2: float | None = None,
+        step: TrainingStep | None = None,
+    ) -> None:
+        """Trains from now on with these weights of the samplers, penalty and step.
+
+        Each combination is traced once: a search that changes between them, or a `fit` that goes
+        on with one, finds its function again.
+
+        Args:
+            weights: One for each sampler of the mixture, or None to let them learn.
+            l2: Weight of the L2 penalty, None for the present one.
+            step: What trains on a batch, None for `PlainStep(self)`.
+        """
+        if weights is None:
+            self.sampler.learn()
+        else:
+            self.sampler.fix(weights)
+        self.l2 = self.l2 if l2 is None else l2
+        self.step = step or self._plain_step
+        compiled = self.optimizer, self.jit_compile, self.run_eagerly, self.steps_per_execution
+        key = (None if weights is None else tuple(weights), self.l2, self.step, *compiled)
+        self.train_function = self._traced.get(key)
+        if self.train_function is None:
+            self.make_train_function()
+            self._traced[key] = self.train_function
 
     def update(self, loss, gradients, variables) -> dict:
         """Ends a training step: applies the gradients that there are, and returns the logs.
@@ -227,9 +272,9 @@ class RetrievalModel(keras.Model):
         self.loss_tracker.update_state(loss)
         return {"loss": self.loss_tracker.result()}
 
-    def batch_loss(self, batch):
+    def batch_loss(self, batch, training: bool = False):
         """Returns the loss of a batch, float []: ranking, L2, and the samplers' own."""
-        encode = self.encode(training=True)
+        encode = self.encode(training)
         user_emb, positive_emb = encode.of_batch(batch)
         view = self._view(batch, encode, user_emb, positive_emb)
         drawn = batch["negatives"] if "negatives" in batch else self.sampler.draw(view)
@@ -278,7 +323,7 @@ class RetrievalModel(keras.Model):
             history=self.sampler.history,
         )
 
-    def fit(self, batches, *args, callbacks=None, **kwargs):
+    def fit(self, batches, *args, callbacks=None, steps_per_epoch=None, **kwargs):
         """As `keras.Model.fit`, on `training_batches`: every epoch draws other candidates.
 
         Another `fit` goes on where training stopped, also of a model that was saved and loaded:
@@ -287,32 +332,43 @@ class RetrievalModel(keras.Model):
         after a stop within an epoch, whose rest is left out, and with batches of another size or
         an optimizer compiled anew. Keras and its callbacks count every `fit` from 0.
 
+        A dataset of your own trains too, once `adapt` has shown the model the training
+        interactions: dicts with what `NegativeSampling` adds to users and positives, what a query
+        encoder reads, and `"sample_weight"` if rows weigh differently. Its order cannot be put
+        at an epoch's start, so a run that goes on sees what the dataset shows next.
+
         Args:
-            batches: `TrainingBatches`.
+            batches: `TrainingBatches`, or a `tf.data.Dataset` of dicts.
             *args: As in Keras.
             callbacks: As in Keras.
-            **kwargs: As in Keras, but for two. `steps_per_epoch` is refused: an epoch is one pass.
-                `initial_epoch`, if given, is the epoch of the batches to show first: 0 starts
-                again from the first one.
+            steps_per_epoch: For a dataset of unknown or infinite length. With `TrainingBatches` an
+                epoch is one pass.
+            **kwargs: As in Keras. `initial_epoch`, if given, is the epoch of the batches to show
+                first: 0 starts again from the first one.
 
         Raises:
             TypeError: If `batches` is something else.
             DataError: If the batches are over another id space than the model's.
+            ValueError: If the samplers cannot work on the batches.
         """
-        check_batches(batches, self.sampler, kwargs)
-        check_id_space("batches", batches.interactions, self)
+        own = batches_of(batches, self, steps_per_epoch)
+        check_id_space("batches", own.interactions, self)
         callbacks = keras.tree.flatten(callbacks) if callbacks else []
-        for one in callbacks:
-            if hasattr(one, "before_fit"):  # a search may train on fewer users first
-                one.before_fit(self, batches, callbacks)
-        self.fit_callbacks, self.batches = callbacks, batches
-        self.adapt(batches.interactions)
-        if not any(getattr(one, "steers_epochs", False) for one in self.fit_callbacks):
-            callbacks = [EpochStart("initial_epoch" in kwargs), *callbacks]
+        driver = the_driver(callbacks)
+        if driver is None:
+            driver = EpochStart("initial_epoch" in kwargs)
+            callbacks = [driver, *callbacks]
+        driver.before_fit(self, own, callbacks)  # a search may train on fewer users first
+        self.driver, self.batches = driver, own
+        if own.interactions is not self.interactions:
+            self.adapt(own.interactions)
+        if self.compiled:  # the weights may have been fixed since the step was traced
+            self.train_as(weights=self.sampler.fixed)
         # Told the steps, Keras makes one iterator an epoch in place of two; each costs 40 ms. It
         # warns that it cannot shuffle a dataset unless told not to.
-        kwargs = {"shuffle": False, **kwargs, "steps_per_epoch": batches.steps_per_epoch}
-        return super().fit(batches.dataset, *args, callbacks=callbacks, **kwargs)
+        if isinstance(own, TrainingBatches) or steps_per_epoch is not None:
+            kwargs["steps_per_epoch"] = own.steps_per_epoch
+        return super().fit(own.dataset, *args, callbacks=callbacks, **{"shuffle": False, **kwargs})
 
     def save_own_variables(self, store):
         super().save_own_variables(store)

@@ -112,8 +112,13 @@ class SamplerMixture(TensorLayer):
         """The candidate columns that all K samplers need."""
         return _union(self.samplers)
 
+    @property
+    def fixed(self) -> list[float] | None:
+        """The weights that `fix` set, None while they learn."""
+        return None if self._fixed is None else list(self._fixed)
+
     def fix(self, weights: Sequence[float]) -> None:
-        """Fixes the weights at a point of the simplex. Functions traced before keep the old one.
+        """Fixes the weights at a point of the simplex, from the next `fit` on.
 
         Args:
             weights: K floats >= 0 that sum to 1.

@@ -14,6 +14,7 @@ import keras
 
 from tf_autosample.data.checks import at_least, check_id_space
 from tf_autosample.data.interactions import Interactions
+from tf_autosample.models.fitting import FitDriver
 from tf_autosample.search.arms import Arm, all_arms, choose, newcomer
 from tf_autosample.search.checks import check_arguments, check_callbacks, check_fit, data_checksum
 from tf_autosample.search.record import SearchRecord
@@ -30,7 +31,7 @@ class NothingMeasuredError(RuntimeError, ValueError):
     """No arm has a single metric; a ValueError, since other epochs or rates would mend it."""
 
 
-class AutoSample(keras.callbacks.Callback):
+class AutoSample(FitDriver):
     """Finds the sampler that suits model and data, and leaves the trained winner in the model.
 
     Every arm is a point of the simplex over the samplers of `model.sampler`: the single samplers,
@@ -73,8 +74,6 @@ class AutoSample(keras.callbacks.Callback):
     Reference: our own reading of the abstract of Lyu et al., "Towards Automated Negative Sampling
     in Implicit Recommendation", arXiv 2311.03526.
     """
-
-    steers_epochs = True  # `RetrievalModel.fit` leaves the start of an epoch to it
 
     def __init__(
         self,

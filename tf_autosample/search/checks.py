@@ -47,11 +47,6 @@ def check_arguments(search) -> None:
 
 def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Refuses callbacks that take the epochs of `fit` for those of one training run."""
-    if sum(bool(getattr(one, "steers_epochs", False)) for one in callbacks) > 1:
-        raise ValueError(
-            "`callbacks` must hold one `AutoSample`: each gives every epoch to an arm of its own. "
-            "Pass all arms to one, or call `fit` once for each search."
-        )
     for one in callbacks:
         for kind, instead in CUTTING_ACROSS.items():
             if isinstance(one, kind):
@@ -70,7 +65,7 @@ def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: 
         DataError: If validation holds training pairs.
     """
     # Looked up here and not in `batches`, which an earlier `fit` may have left behind.
-    if search not in getattr(model, "fit_callbacks", ()):
+    if getattr(model, "driver", None) is not search:
         raise TypeError(
             "`AutoSample` steers the batches: call fit(training_batches(...), "
             "callbacks=[AutoSample(...)]) on a `RetrievalModel`. Received: a "
@@ -82,6 +77,11 @@ def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: 
             "An arm with a learning rate of its own needs an optimizer compiled with a number, not "
             f"with a schedule. Received: arms {rates}."
         )
+    if search.workers > 1 and model.batches.arguments is None:
+        raise ValueError(
+            "`workers` must be 1 for a dataset of your own, which other processes cannot make "
+            f"again. Received: workers={search.workers}."
+        )
     overlap = model.batches.interactions.union(validation).num_duplicates
     if overlap:
         raise DataError(
@@ -91,10 +91,16 @@ def check_fit(model: keras.Model, search: keras.callbacks.Callback, validation: 
 
 
 def data_checksum(batches, validation: Interactions) -> int:
-    """Sums up validation and first batch: other data, weights, seed or batch size show."""
-    batches.seek(0)
-    first = next(iter(batches))
-    named = ("users", "positives", "candidates", "sample_weight")
-    shown = [first[name] for name in named if name in first]
+    """Sums up validation and first batch: other data, weights, seed or batch size show.
+
+    A dataset of one's own is not read for it: its training interactions stand for it.
+    """
+    if batches.arguments is None:
+        shown = [batches.interactions.users, batches.interactions.items]
+    else:
+        batches.seek(0)
+        first = next(iter(batches))
+        named = ("users", "positives", "candidates", "sample_weight")
+        shown = [first[name] for name in named if name in first]
     arrays = [validation.users, validation.items, *shown]
     return zlib.crc32(b"".join(np.asarray(array).tobytes() for array in arrays))

@@ -7,7 +7,7 @@ from tf_autosample.data.interactions import Interactions
 
 
 class LearningStep:
-    """Stands in for a model's `train_step`: trains the model, then moves the samplers' weights.
+    """A `TrainingStep`: trains the model, then moves the samplers' weights.
 
     The logits of the weights take a step of fixed length along the gradient of the criterion, so
     that a step needs no state of its own. See `GradientSearch` for the criteria.
@@ -22,7 +22,8 @@ class LearningStep:
     def __init__(self, model, criterion: str, rate: float, validation: Interactions):
         self.model, self.criterion, self.rate = model, criterion, rate
         self.num_pairs = len(validation)
-        self.users, self.items = tf.constant(validation.users), tf.constant(validation.items)
+        self.users = tf.constant(validation.users, tf.int64)
+        self.items = tf.constant(validation.items, tf.int64)
         if criterion == "alignment":
             self.candidates = ComplementSampler.of(model.batches.interactions, 0.0)
 
@@ -31,7 +32,7 @@ class LearningStep:
         variables = [one for one in model.trainable_variables if one is not logits]
         with tf.GradientTape() as outer:
             with tf.GradientTape() as inner:
-                loss = model.batch_loss(batch)
+                loss = model.batch_loss(batch, training=True)
                 scaled = model.optimizer.scale_loss(loss)
             sources = [*variables, logits.value]
             *gradients, steepest = inner.gradient(scaled, sources)

@@ -36,7 +36,6 @@ class ArmRunner:
     patience: int
     snapshots: Snapshots
     _loaded: tuple | None = field(default=None, init=False)
-    _train_functions: dict = field(default_factory=dict, init=False)
     _learning_step: LearningStep | None = field(default=None, init=False)
     _started: float = field(default=0.0, init=False)
 
@@ -91,10 +90,8 @@ class ArmRunner:
         write_variables(self.variables, [*weights, *optimizer])
         if arm.learning_rate is not None:
             self.model.optimizer.learning_rate = arm.learning_rate
-        self.model.l2, self.model.next_epoch = self._l2_of(arm), self._next_epoch
-        self.model.sampler.fix(self._point(arm.weights))
-        self._drop_learning_step()
-        self.model.train_function = None  # the next `fit` traces the fixed mixture anew
+        self.model.next_epoch = self._next_epoch
+        self.model.train_as(weights=self._point(arm.weights), l2=self._l2_of(arm))
         self._loaded = None
 
     def against(self, arm: Arm, other: Arm) -> Comparison:
@@ -103,27 +100,12 @@ class ArmRunner:
 
     def _use(self, arm: Arm) -> None:
         """Makes the next epoch train with the arm's weights and penalty."""
-        weights = arm.weights_at(arm.epochs)
-        if arm.learns:
-            self.model.sampler.learn()
-        else:
-            self.model.sampler.fix(self._point(weights))
-        self.model.l2 = self._l2_of(arm)
-        # One function per weighting, traced once: it holds its own samplers and no others.
-        key = (arm.learns, None if arm.learns else tuple(weights.items()), self.model.l2)
-        self.model.train_function = self._train_functions.get(key)
-        self._drop_learning_step()
-        if arm.learns:  # looked up when Keras traces, so it stays until another arm's turn
-            if self._learning_step is None:
-                settings = arm.learns, arm.rate, self.validation
-                self._learning_step = LearningStep(self.model, *settings)
-            self.model.train_step = self._learning_step
-        if self.model.train_function is None:
-            self.model.make_train_function()
-            self._train_functions[key] = self.model.train_function
-
-    def _drop_learning_step(self) -> None:
-        self.model.__dict__.pop("train_step", None)
+        weights = None if arm.learns else self._point(arm.weights_at(arm.epochs))
+        if arm.learns and self._learning_step is None:
+            settings = arm.learns, arm.rate, self.validation
+            self._learning_step = LearningStep(self.model, *settings)
+        step = self._learning_step if arm.learns else None
+        self.model.train_as(weights=weights, l2=self._l2_of(arm), step=step)
 
     def _l2_of(self, arm: Arm) -> float:
         return self._compiled_l2 if arm.l2 is None else arm.l2

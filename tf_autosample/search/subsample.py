@@ -32,8 +32,9 @@ def race_on_sample(search, model, batches):
     fraction = search.strategy.sample_users
     if fraction is None:
         fraction = FRACTION if len(interactions) > LARGE else 1.0
-    if fraction < 1 and model.is_bound_to_users:
-        log.info("searching on all users: a %s needs them all", type(model).__name__)
+    if fraction < 1 and (model.is_bound_to_users or batches.arguments is None):
+        cannot = type(model) if model.is_bound_to_users else type(batches.dataset)
+        log.info("searching on all users: a %s cannot do without some", cannot.__name__)
         fraction = 1.0
     if fraction == 1:
         return None

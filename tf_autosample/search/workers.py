@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from tf_autosample.batches.pipeline import training_batches
 from tf_autosample.models import load_model
+from tf_autosample.models.fitting import FitDriver
 from tf_autosample.search.arms import Arm
 from tf_autosample.search.runner import ArmRunner
 from tf_autosample.search.snapshots import Snapshots
@@ -59,10 +59,8 @@ class Workers:
         return list(self._pool.map(_train, arms, [until] * len(arms)))
 
 
-class _Turn(keras.callbacks.Callback):
+class _Turn(FitDriver):
     """Gives a whole `fit` to one arm."""
-
-    steers_epochs = True
 
     def __init__(self, runner: ArmRunner, arm: Arm):
         super().__init__()
