@@ -22,7 +22,7 @@ def three() -> list[NegativeSampler]:
 class Untouchable(NegativeSampler):
     proposal = Proposal(uniform=40)
 
-    def pick(self, pool):
+    def pick(self, view):
         raise AssertionError("ran")
 
 
@@ -100,11 +100,11 @@ def test_loss_on_the_mixed_instance_bounds_the_mixed_loss_from_below():
 def test_sampler_of_weight_0_is_not_run():
     bench, mixture = Bench(), SamplerMixture([UniformSampler(), Untouchable(name="no")])
     with pytest.raises(AssertionError, match="ran"):
-        mixture.pick(bench.pool(mixture))
+        mixture.draw(bench.view(mixture)).items
     assert mixture.num_scored == 40
     mixture.fix([1, 0])
     assert mixture.num_scored == 1
-    picked = tf.function(lambda: mixture.pick(bench.pool(mixture)))()
+    picked = tf.function(lambda: mixture.draw(bench.view(mixture)).items)()
     assert picked.keys() == {"uniform"}
     np.testing.assert_array_equal(picked["uniform"], bench.candidates[:, :1])
 
@@ -120,8 +120,8 @@ def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
 
 def test_picks_made_for_all_are_kept_for_the_active():
     bench, mixture = Bench(), SamplerMixture(three())
-    by_name = mixture.pick(bench.pool(mixture))
-    picked = np.stack([one.pick(bench.pool(mixture)) for one in three()], axis=1)
+    by_name = mixture.draw(bench.view(mixture)).items
+    picked = np.stack([one.draw(bench.view(mixture)).items for one in three()], axis=1)
     assert list(by_name) == mixture.names
     np.testing.assert_array_equal(mixture.join(by_name), picked)
     mixture.fix([0.5, 0, 0.5])
