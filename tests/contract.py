@@ -149,7 +149,8 @@ class Bench:
 def drawn_by(sampler, view: CandidateView) -> list[Negatives]:
     """What a sampler draws, or each of a mixture's samplers."""
     drawn = sampler.draw(view)
-    return list(drawn.values()) if isinstance(sampler, SamplerMixture) else [drawn]
+    is_mixture = isinstance(sampler, SamplerMixture)
+    return [Negatives(**one) for one in drawn.values()] if is_mixture else [drawn]
 
 
 def decided(sampler, view: CandidateView) -> list:

@@ -8,7 +8,6 @@ from tf_autosample.batches.proposals import Proposal
 from tf_autosample.models.losses import BPR
 from tf_autosample.samplers import (
     DynamicSampler,
-    Negatives,
     NegativeSampler,
     PopularitySampler,
     Traits,
@@ -108,7 +107,7 @@ def test_sampler_of_weight_0_is_not_run():
     assert mixture.num_scored == 1
     drawn = tf.function(lambda: mixture.draw(bench.view(mixture)))()
     assert drawn.keys() == {"uniform"}
-    np.testing.assert_array_equal(drawn["uniform"].items, bench.candidates[:, :1])
+    np.testing.assert_array_equal(drawn["uniform"]["items"], bench.candidates[:, :1])
 
 
 def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
@@ -135,7 +134,7 @@ def test_negatives_drawn_by_all_are_formed_by_the_active():
 
 def test_negatives_that_miss_an_active_sampler_are_refused():
     bench, mixture = Bench(), SamplerMixture(three(), weights=[0.5, 0.5, 0])
-    drawn = {name: Negatives(tf.zeros([6, 1], tf.int64)) for name in ("uniform", "popularity")}
+    drawn = {name: {"items": tf.zeros([6, 1], tf.int64)} for name in ("uniform", "popularity")}
     with pytest.raises(ValueError, match=r"\['uniform', 'dns8'\].*those of \['popularity', 'uni"):
         mixture.form(bench.view(mixture), drawn)
 

@@ -214,7 +214,7 @@ def test_negatives_drawn_in_the_pipeline_train_a_joining_model():
         TRAIN, ROWS, sampler.proposal, seed=3, placement="pipeline", model=model
     )
     drawn = next(iter(batches))["negatives"]
-    assert {name: one.items.shape for name, one in drawn.items()} == {
+    assert {name: one["items"].shape for name, one in drawn.items()} == {
         "mixgcf4": (ROWS, 3),
         "dins3": (ROWS, 3),
     }

@@ -22,7 +22,8 @@ class LearningStep:
     def __init__(self, model, criterion: str, rate: float, validation: Interactions):
         self.model, self.criterion, self.rate = model, criterion, rate
         self.num_pairs = len(validation)
-        self.users, self.items = tf.constant(validation.users), tf.constant(validation.items)
+        self.users = tf.constant(validation.users, tf.int64)  # as the ids of a batch
+        self.items = tf.constant(validation.items, tf.int64)
         if criterion == "alignment":
             self.candidates = ComplementSampler.of(model.batches.interactions, 0.0)
 
