@@ -11,7 +11,7 @@ from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers import (
     AdaptiveHardnessSampler,
     AugmentedSampler,
-    CandidatePool,
+    CandidateView,
     ChainSampler,
     DimensionMixupSampler,
     DisentangledSampler,
@@ -22,10 +22,9 @@ from tf_autosample.samplers import (
     MixedSampler,
     MixGCFSampler,
     ModelSize,
-    NegativeSampler,
+    Negatives,
     PopularitySampler,
     ResamplingSampler,
-    SharedSampler,
     SoftmaxSampler,
     TopSampler,
     UniformSampler,
@@ -63,7 +62,7 @@ SAMPLERS = {
 DRAWING = {"dns2of5", "mixgcf", "ans", "adasir", "adasir1", "aobpr", "srns", "mcns", "mixed"}
 DRAWING |= {"varied"}
 # These name items that are in no candidate column.
-ROAMING = {"adasir", "adasir1", "aobpr", "mcns", "varied"}
+ROAMING = {"adasir", "adasir1", "aobpr", "mcns", "varied", "in-batch", "mixed"}
 
 NUM_USERS, NUM_ITEMS, DIM = 20, 60, 4
 # What a batch holds when all samplers of this list share it, and more.
@@ -83,7 +82,7 @@ PAIRS = set(zip(LOG.users.tolist(), LOG.items.tolist(), strict=True))
 
 
 class Bench:
-    """A model of random embeddings in `layers` layers, a batch, and pools of it."""
+    """A model of random embeddings in `layers` layers, a batch, and views of it."""
 
     def __init__(self, rows: int = 6, layers: int = 2):
         rng = np.random.default_rng(0)
@@ -123,19 +122,19 @@ class Bench:
         sampler.refresh(self, 0)
         return sampler
 
-    def pool(self, sampler: NegativeSampler, user_emb=None, **changes) -> CandidatePool:
-        """The batch, or other columns of it, as the sampler is shown it."""
-        batch = {name: tf.convert_to_tensor(one) for name, one in {**self.batch, **changes}.items()}
-        return CandidatePool(
-            batch,
-            WIDE,
-            getattr(sampler, "num_scored", sampler.proposal.uniform),
-            tf.gather(self.user_table, batch["users"]) if user_emb is None else user_emb,
-            tf.gather(self.item_table, batch["positives"]),
-            self.encode_item,
-            self.readout,
-            SeenPairs(LOG),
-        )
+    def view(self, sampler, **changes) -> CandidateView:
+        """The batch as the sampler is shown it, or another in what `changes` names."""
+        batch = {name: changes.get(name, one) for name, one in self.batch.items()}
+        given = {
+            "proposal": WIDE,
+            "num_scored": getattr(sampler, "num_scored", sampler.proposal.uniform),
+            "user_emb": tf.gather(self.user_table, batch["users"]),
+            "positive_emb": tf.gather(self.item_table, batch["positives"]),
+            "item": self.encode_item,
+            "readout": self.readout,
+            "history": SeenPairs.of(LOG),
+        }
+        return CandidateView(**{**batch, **given, **changes})
 
     def scores(self) -> np.ndarray:
         """float64 [B, M], by loops."""
@@ -147,22 +146,19 @@ class Bench:
         return found
 
 
-def picked_by(sampler: NegativeSampler, pool: CandidatePool):
-    """The items that a sampler names, or those of a mixture's samplers side by side."""
-    picked = sampler.pick(pool)
-    return sampler.join(picked) if isinstance(sampler, SamplerMixture) else picked
+def drawn_by(sampler, view: CandidateView) -> list[Negatives]:
+    """What a sampler draws, or each of a mixture's samplers."""
+    drawn = sampler.draw(view)
+    is_mixture = isinstance(sampler, SamplerMixture)
+    return [Negatives(**one) for one in drawn.values()] if is_mixture else [drawn]
 
 
-def decided(sampler: NegativeSampler, bench: Bench, pool: CandidatePool) -> list:
-    """All that a sampler says about a batch: tensors."""
-    if isinstance(sampler, SharedSampler):
-        return list(sampler.share(pool))
-    items = picked_by(sampler, pool)
-    given = (pool.user_emb, pool.positive_emb, tf.gather(bench.item_table, items), pool)
-    found = [items, sampler.form(*given), sampler.weigh(pool), sampler.auxiliary_loss(*given)]
-    return [one for one in found if one is not None]
+def decided(sampler, view: CandidateView) -> list:
+    """All that a sampler says about a batch: tensors, the negatives' embeddings first."""
+    formed, negatives = sampler.negatives(view)
+    return [one for one in (*formed, *negatives) if one is not None]
 
 
-def formed(sampler: NegativeSampler, bench: Bench):
+def formed(sampler, bench: Bench):
     """What the two moves make of a bench, float32 [B, L+1, d] or [B, N, L+1, d]."""
-    return decided(sampler, bench, bench.pool(sampler))[1]
+    return sampler.negatives(bench.view(sampler))[0].embeddings

@@ -10,6 +10,7 @@ from tf_autosample.samplers import (
     DynamicSampler,
     NegativeSampler,
     PopularitySampler,
+    Traits,
     UniformSampler,
 )
 from tf_autosample.samplers.mixture import SamplerMixture
@@ -20,9 +21,9 @@ def three() -> list[NegativeSampler]:
 
 
 class Untouchable(NegativeSampler):
-    proposal = Proposal(uniform=40)
+    traits = Traits(Proposal(uniform=40))
 
-    def pick(self, pool):
+    def draw(self, view):
         raise AssertionError("ran")
 
 
@@ -100,13 +101,13 @@ def test_loss_on_the_mixed_instance_bounds_the_mixed_loss_from_below():
 def test_sampler_of_weight_0_is_not_run():
     bench, mixture = Bench(), SamplerMixture([UniformSampler(), Untouchable(name="no")])
     with pytest.raises(AssertionError, match="ran"):
-        mixture.pick(bench.pool(mixture))
+        mixture.draw(bench.view(mixture))
     assert mixture.num_scored == 40
     mixture.fix([1, 0])
     assert mixture.num_scored == 1
-    picked = tf.function(lambda: mixture.pick(bench.pool(mixture)))()
-    assert picked.keys() == {"uniform"}
-    np.testing.assert_array_equal(picked["uniform"], bench.candidates[:, :1])
+    drawn = tf.function(lambda: mixture.draw(bench.view(mixture)))()
+    assert drawn.keys() == {"uniform"}
+    np.testing.assert_array_equal(drawn["uniform"]["items"], bench.candidates[:, :1])
 
 
 def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
@@ -118,23 +119,24 @@ def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
     assert mixture.proposal == Proposal(32, (-0.5, 0.75))
 
 
-def test_picks_made_for_all_are_kept_for_the_active():
+def test_negatives_drawn_by_all_are_formed_by_the_active():
     bench, mixture = Bench(), SamplerMixture(three())
-    by_name = mixture.pick(bench.pool(mixture))
-    picked = np.stack([one.pick(bench.pool(mixture)) for one in three()], axis=1)
+    view = bench.view(mixture)
+    by_name = mixture.draw(view)
+    items = np.concatenate([one.draw(view).items for one in three()], axis=1)
     assert list(by_name) == mixture.names
-    np.testing.assert_array_equal(mixture.join(by_name), picked)
+    np.testing.assert_array_equal(mixture.form(view, by_name)[1].items, items)
     mixture.fix([0.5, 0, 0.5])
-    np.testing.assert_array_equal(mixture.join(by_name), picked[:, [0, 2]])
+    np.testing.assert_array_equal(mixture.form(view, by_name)[1].items, items[:, [0, 2]])
     mixture.fix([0, 1, 0])
-    np.testing.assert_array_equal(mixture.join(by_name), picked[:, [1]])
+    np.testing.assert_array_equal(mixture.form(view, by_name)[1].items, items[:, [1]])
 
 
-def test_picks_that_miss_an_active_sampler_are_refused():
-    mixture = SamplerMixture(three(), weights=[0.5, 0.5, 0])
-    picked = {name: tf.zeros([6, 1], tf.int32) for name in ("uniform", "popularity")}
-    with pytest.raises(ValueError, match=r"\['uniform', 'dns8'\].*picks of \['popularity', 'uni"):
-        mixture.join(picked)
+def test_negatives_that_miss_an_active_sampler_are_refused():
+    bench, mixture = Bench(), SamplerMixture(three(), weights=[0.5, 0.5, 0])
+    drawn = {name: {"items": tf.zeros([6, 1], tf.int64)} for name in ("uniform", "popularity")}
+    with pytest.raises(ValueError, match=r"\['uniform', 'dns8'\].*those of \['popularity', 'uni"):
+        mixture.form(bench.view(mixture), drawn)
 
 
 @pytest.mark.parametrize("weights", [None, [0.25, 0.75, 0.0]])

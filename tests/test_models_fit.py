@@ -44,9 +44,9 @@ def test_each_epoch_of_fit_sees_other_candidates_and_so_does_a_second_fit():
     shown = []
 
     class Watching(DynamicSampler):
-        def pick(self, pool):
-            shown.append(pool.candidates.numpy())
-            return super().pick(pool)
+        def draw(self, view):
+            shown.append(view.candidates.numpy())
+            return super().draw(view)
 
     model = build_model(Watching(4), eager=True)
     batches = batches_for(model, batch_size=1000)  # one batch an epoch
@@ -63,9 +63,9 @@ def test_steps_are_not_traced_again_in_later_epochs():
     entries, counts = [], []
 
     class Counting(DynamicSampler):
-        def pick(self, pool):
+        def draw(self, view):
             entries.append(1)
-            return super().pick(pool)
+            return super().draw(view)
 
     model = build_model(Counting(4))
     count = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: counts.append(len(entries)))
@@ -88,7 +88,7 @@ def test_loss_of_an_epoch_is_the_mean_over_its_batches():
     assert losses[0] != losses[1]
 
 
-def test_picks_of_the_pipeline_are_those_of_the_step_while_weights_stand_still():
+def test_negatives_of_the_pipeline_are_those_of_the_step_while_weights_stand_still():
     histories = []
     for placement in ("step", "pipeline"):
         model = build_model(three(weights=[0.2, 0.5, 0.3]), optimizer=LazyAdam(0.0), l2=0.1)
@@ -96,14 +96,14 @@ def test_picks_of_the_pipeline_are_those_of_the_step_while_weights_stand_still()
         histories.append(model.fit(batches, epochs=2, verbose=0).history["loss"])
     assert histories[0] == histories[1]
     batch = next(iter(batches))
-    picked = batch.pop("picked")
-    assert list(picked) == ["uniform", "dns4", "popularity0.5"]
-    for name, column in model.pick(batch)["picked"].items():
-        assert column.shape == (200, 1) and column.dtype == tf.int32
-        np.testing.assert_array_equal(picked[name], column)
+    drawn = batch.pop("negatives")
+    assert list(drawn) == ["uniform", "dns4", "popularity0.5"]
+    for name, one in model.draw_negatives(batch)["negatives"].items():
+        assert one["items"].shape == (200, 1) and one["items"].dtype == tf.int64
+        np.testing.assert_array_equal(drawn[name]["items"], one["items"])
 
 
-def test_training_picks_in_the_pipeline_against_the_live_tables():
+def test_training_draws_negatives_in_the_pipeline_against_the_live_tables():
     model = build_model(UniformSampler(), l2=0.05)
     batches = batches_for(model, batch_size=20, placement="pipeline")
     model.fit(batches, epochs=3, verbose=0)
@@ -115,11 +115,13 @@ def test_training_picks_in_the_pipeline_against_the_live_tables():
     for table in (model.users, model.items):
         table.embeddings.assign(np.random.default_rng(0).normal(size=table.embeddings.shape))
     after = next(iter(batches))
-    assert (before["picked"]["dns4"].numpy() != after["picked"]["dns4"].numpy()).any()
-    np.testing.assert_array_equal(after["picked"]["dns4"], model.pick(after)["picked"]["dns4"])
+    again = model.draw_negatives(after)
+    before, after, again = (one["negatives"]["dns4"]["items"] for one in (before, after, again))
+    assert (before.numpy() != after.numpy()).any()
+    np.testing.assert_array_equal(after, again)
 
 
-def test_picks_of_the_pipeline_serve_a_mixture_that_is_fixed_later():
+def test_negatives_of_the_pipeline_serve_a_mixture_that_is_fixed_later():
     histories = []
     for placement in ("step", "pipeline"):
         model = build_model(three(), optimizer=LazyAdam(0.0))

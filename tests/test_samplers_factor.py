@@ -24,8 +24,8 @@ def refreshed(sampler, **kwargs):
 
 
 def shares(bench, num_rows=40_000, user=0):
-    picked = bench.sampler.pick(bench.pool(np.full(num_rows, user)))
-    return np.bincount(picked, minlength=bench.log.num_items) / num_rows
+    drawn = bench.sampler.draw(bench.view(np.full(num_rows, user))).items[:, 0]
+    return np.bincount(drawn, minlength=bench.log.num_items) / num_rows
 
 
 def assert_share(share, expected, num_rows=40_000):
@@ -99,14 +99,14 @@ def test_a_row_whose_draws_are_all_in_the_history_takes_its_candidate():
         item_emb=-np.arange(50.0)[:, None],
     )
     candidates = np.arange(2, 50)[:, None]
-    picked = bench.sampler.pick(bench.pool(np.zeros(48), candidates=candidates))
-    np.testing.assert_array_equal(picked, candidates[:, 0])
+    drawn = bench.sampler.draw(bench.view(np.zeros(48), candidates=candidates)).items[:, 0]
+    np.testing.assert_array_equal(drawn, candidates[:, 0])
 
 
-def test_before_the_first_refresh_the_pick_is_uniform():
+def test_before_the_first_refresh_the_draw_is_uniform():
     bench = Bench(FactorSampler())
-    pool = bench.pool(np.arange(12))
-    np.testing.assert_array_equal(bench.sampler.pick(pool), pool.candidates[:, 0])
+    view = bench.view(np.arange(12))
+    np.testing.assert_array_equal(bench.sampler.draw(view).items[:, 0], view.candidates[:, 0])
 
 
 @pytest.mark.parametrize("zero", ["users", "items", "one factor"])
@@ -124,12 +124,12 @@ def test_vectors_of_zeros_leave_the_draw_uniform_over_the_other_factors(zero):
     assert_share(shares(bench), np.append(np.full(5, 0.2), 0))
 
 
-def test_smaller_rank_shares_pick_higher_scores():
+def test_smaller_rank_shares_draw_higher_scores():
     means = []
     for rank_share in (10.0, 0.2, 0.02):
         bench = refreshed(FactorSampler(rank_share=rank_share), log=small_log())
         users = np.arange(12).repeat(300)
-        means.append(bench.scores[users, bench.sampler.pick(bench.pool(users))].mean())
+        means.append(bench.scores[users, bench.sampler.draw(bench.view(users)).items[:, 0]].mean())
     assert means[0] + 0.2 < means[1] and means[1] + 0.2 < means[2]
 
 

@@ -37,11 +37,11 @@ def ready(sampler, log=LOG):
     return sampler
 
 
-def pool_of(rows, log=LOG, seed=0):
+def view_of(rows, log=LOG, seed=0):
     return SimpleNamespace(
-        users=tf.constant(log.users[rows]),
-        positives=tf.constant(log.items[rows]),
-        is_seen=SeenPairs(log),
+        users=tf.constant(log.users[rows], tf.int64),
+        positives=tf.constant(log.items[rows], tf.int64),
+        history=SeenPairs(log),
         seed=lambda name: tf.constant([seed, len(name)]),
     )
 
@@ -66,9 +66,9 @@ def test_mixed_needs_a_uniform_item():
 
 def test_in_batch_negatives_are_the_positives_and_expected_by_their_training_counts():
     log = Interactions([0, 1, 2, 3, 0, 1, 2, 0], [0, 0, 0, 0, 1, 1, 2, 3], 4, 5)
-    pool = pool_of(np.array([1, 4, 6, 7, 2]), log)
-    items, log_q, _ = ready(InBatchSampler(), log).share(pool)
-    assert items.dtype == tf.int32 and log_q.dtype == tf.float32
+    view = view_of(np.array([1, 4, 6, 7, 2]), log)
+    items, _, log_q, _ = ready(InBatchSampler(), log).draw(view)
+    assert items.dtype == tf.int64 and log_q.dtype == tf.float32
     np.testing.assert_array_equal(items, [0, 1, 2, 3, 0])
     # Of 8 interactions 4 are with item 0, 2 with item 1, and a batch takes 5 of the 8.
     expected = [math.log(5 * count / 8) for count in (4, 2, 1, 1, 4)]
@@ -78,8 +78,8 @@ def test_in_batch_negatives_are_the_positives_and_expected_by_their_training_cou
 def test_mixed_negatives_are_expected_by_the_sum_of_both_proposals():
     log = Interactions([0, 1, 2, 3, 0, 1, 2, 0], [0, 0, 0, 0, 1, 1, 2, 3], 4, 5)
     counts = [4, 2, 1, 1, 0]  # nobody chose item 4
-    pool = pool_of(np.array([1, 4, 6]), log)
-    items, log_q, is_excluded = ready(MixedSampler(400), log).share(pool)
+    view = view_of(np.array([1, 4, 6]), log)
+    items, _, log_q, is_excluded = ready(MixedSampler(400), log).draw(view)
     assert items.shape == log_q.shape == (403,) and is_excluded.shape == (3, 403)
     np.testing.assert_array_equal(items[:3], [0, 1, 2])
     expected = [math.log(3 * counts[item] / 8 + 400 / 5) for item in items.numpy()]
@@ -88,7 +88,7 @@ def test_mixed_negatives_are_expected_by_the_sum_of_both_proposals():
 
 
 def test_mixed_draws_every_item_of_the_catalogue_alike():
-    items, _, _ = ready(MixedSampler(20_000)).share(pool_of(np.arange(5)))
+    items = ready(MixedSampler(20_000)).draw(view_of(np.arange(5))).items
     observed = np.bincount(items[5:], minlength=NUM_ITEMS)
     # A right sampler fails at this level once in 10,000 seeds, and the seed is fixed.
     assert len(observed) == NUM_ITEMS and stats.chisquare(observed).pvalue > 1e-4
@@ -96,7 +96,7 @@ def test_mixed_draws_every_item_of_the_catalogue_alike():
 
 def test_mixed_draws_the_same_again_only_with_the_same_seed():
     sampler = ready(MixedSampler(50))
-    first, again, other = (sampler.share(pool_of(np.arange(3), seed=s))[0] for s in (1, 1, 2))
+    first, again, other = (sampler.draw(view_of(np.arange(3), seed=s)).items for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first[3:].numpy() != other[3:].numpy()).any()
 
@@ -104,7 +104,7 @@ def test_mixed_draws_the_same_again_only_with_the_same_seed():
 @pytest.mark.parametrize("sampler", [InBatchSampler(), MixedSampler(30)], ids=lambda s: s.name)
 def test_history_and_the_own_positive_are_left_out_wherever_they_stand(sampler):
     rows = np.arange(0, len(LOG), 3)
-    items, _, is_excluded = ready(sampler).share(pool_of(rows))
+    items, _, _, is_excluded = ready(sampler).draw(view_of(rows))
     histories = [set(LOG.items[LOG.users == user]) for user in LOG.users[rows]]
     expected = [[item in history for item in items.numpy()] for history in histories]
     np.testing.assert_array_equal(is_excluded, expected)
@@ -138,10 +138,10 @@ def sampled_slopes(scores, sampler, batches):
 
     @tf.function
     def slopes(users, positives, seed):
-        pool = SimpleNamespace(
-            users=users, positives=positives, is_seen=IS_SEEN, seed=lambda name: seed
+        view = SimpleNamespace(
+            users=users, positives=positives, history=IS_SEEN, seed=lambda name: seed
         )
-        items, log_q, is_excluded = sampler.share(pool)
+        items, _, log_q, is_excluded = sampler.draw(view)
         uniform = tf.fill(tf.shape(log_q), math.log(items.shape[0] / 12))
         result = []
         for law in (log_q, uniform):
@@ -156,7 +156,7 @@ def sampled_slopes(scores, sampler, batches):
             result.append(tf.convert_to_tensor(tape.gradient(loss, offset)))
         return result
 
-    users, items = tf.constant(LOG.users), tf.constant(LOG.items)
+    users, items = (tf.constant(one, tf.int64) for one in (LOG.users, LOG.items))
     gathered = ((tf.gather(users, rows), tf.gather(items, rows)) for rows in batches)
     return np.array([slopes(*pair, tf.constant([step, 0])) for step, pair in enumerate(gathered)])
 

@@ -81,7 +81,7 @@ def test_pool_of_many_users_is_renewed_in_blocks(monkeypatch):
     assert (parts.pools.numpy()[5:10] != parts.pools.numpy()[:5]).mean() > 0.5
 
 
-def test_picks_are_drawn_evenly_from_the_users_own_pool():
+def test_negatives_are_drawn_evenly_from_the_users_own_pool():
     sampler = ResamplingSampler(4, pool_size=3)
     bench = Bench(sampler)
     sampler.refresh(bench.model, 0)
@@ -90,9 +90,9 @@ def test_picks_are_drawn_evenly_from_the_users_own_pool():
         history = bench.log.histories[user].tolist()
         pools[user] = [item for item in range(40) if item not in history][:3]
     sampler.pools.assign(pools)
-    picked = np.asarray(sampler.pick(bench.pool(np.full(5000, 4))))
-    shares = [np.mean(picked == item) for item in pools[4]]
-    assert np.abs(np.array(shares) - 1 / 3).max() < 4 * np.sqrt(2 / 9 / picked.size)
+    drawn = np.asarray(sampler.draw(bench.view(np.full(5000, 4))).items)
+    shares = [np.mean(drawn == item) for item in pools[4]]
+    assert np.abs(np.array(shares) - 1 / 3).max() < 4 * np.sqrt(2 / 9 / drawn.size)
 
 
 def test_resampled_items_are_weighed_by_the_softmax_of_their_scores():
@@ -100,10 +100,12 @@ def test_resampled_items_are_weighed_by_the_softmax_of_their_scores():
     bench = Bench(sampler)
     sampler.refresh(bench.model, 0)
     users = [0, 5, 5, 11]
-    items = np.asarray(sampler.pick(bench.pool(users)))
-    powers = np.exp([bench.scores[user, row] for user, row in zip(users, items, strict=True)])
+    drawn = sampler.draw(bench.view(users))
+    powers = np.exp(
+        [bench.scores[user, row] for user, row in zip(users, drawn.items.numpy(), strict=True)]
+    )
     expected = powers / powers.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(sampler.weigh(bench.pool(users)), expected, rtol=1e-4)
+    np.testing.assert_allclose(drawn.weights, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e4])
@@ -111,15 +113,15 @@ def test_resampling_is_finite_for_any_size_of_scores(scale):
     sampler = ResamplingSampler()
     bench = Bench(sampler, scale=scale)
     sampler.refresh(bench.model, 0)
-    assert np.isfinite(sampler.weigh(bench.pool(np.arange(12)))).all()
+    assert np.isfinite(sampler.draw(bench.view(np.arange(12))).weights).all()
     assert (sampler.pools.numpy() >= 0).all()
 
 
 def test_before_the_first_refresh_the_pool_is_the_uniform_candidate():
     bench = Bench(ResamplingSampler(3))
-    pool = bench.pool(np.arange(12))
+    view = bench.view(np.arange(12))
     np.testing.assert_array_equal(
-        bench.sampler.pick(pool), np.repeat(pool.candidates.numpy(), 3, axis=1)
+        bench.sampler.draw(view).items, np.repeat(view.candidates.numpy(), 3, axis=1)
     )
 
 
@@ -130,16 +132,16 @@ def test_more_resampling_candidates_are_harder():
         bench = Bench(sampler)
         sampler.refresh(bench.model, 0)
         users = np.arange(12).repeat(200)
-        picked = np.asarray(sampler.pick(bench.pool(users)))
-        means.append(bench.scores[users[:, None], picked].mean())
+        drawn = sampler.draw(bench.view(users)).items
+        means.append(bench.scores[users[:, None], drawn].mean())
     assert means[0] + 0.05 < means[1] and means[1] + 0.05 < means[2]
 
 
 def test_one_resampled_negative_can_be_blended():
     sampler = ResamplingSampler(1)
-    assert sampler.is_single and not ResamplingSampler(2).is_single
+    assert sampler.traits.num_negatives == 1 and ResamplingSampler(2).traits.num_negatives == 2
     bench = Bench(sampler)
-    assert sampler.pick(bench.pool([1, 2])).shape == (2,)
-    assert sampler.weigh(bench.pool([1, 2])) is None
+    drawn = sampler.draw(bench.view([1, 2]))
+    assert drawn.items.shape == (2, 1) and drawn.weights is None
     model, _ = fitted(ResamplingSampler(1), epochs=1)
     assert model.final_embeddings()[0].shape == (12, DIM)

@@ -123,7 +123,7 @@ class NegativeSampler(TensorLayer):
             raise ValueError(
                 "`sampler` must be one of the model's own, for its state is of one model's size. "
                 f"Received: {self.name!r}, which another model trains with. Give this model a "
-                "copy: `type(sampler).from_config(sampler.get_config())`."
+                "copy: `sampler.from_config(sampler.get_config())`."
             )
 
     def create_state(self, size: ModelSize) -> None:
