@@ -1,17 +1,9 @@
-"""The samplers that `test_samplers` holds to the contract, and what it holds them against.
+"""The samplers that `test_samplers` holds to the contract: a new one is one row in `SAMPLERS`."""
 
-A new sampler is one row in `SAMPLERS`.
-"""
-
-import numpy as np
-import tensorflow as tf
-
-from tf_autosample.batches.proposals import Proposal, SeenPairs
-from tf_autosample.data.interactions import Interactions
+from tf_autosample.batches.proposals import Proposal
 from tf_autosample.samplers import (
     AdaptiveHardnessSampler,
     AugmentedSampler,
-    CandidatePool,
     ChainSampler,
     DimensionMixupSampler,
     DisentangledSampler,
@@ -21,16 +13,14 @@ from tf_autosample.samplers import (
     MemorySampler,
     MixedSampler,
     MixGCFSampler,
-    ModelSize,
-    NegativeSampler,
     PopularitySampler,
     ResamplingSampler,
-    SharedSampler,
     SoftmaxSampler,
     TopSampler,
     UniformSampler,
 )
 from tf_autosample.samplers.mixture import SamplerMixture
+from tf_autosample.testing import Bench
 
 SAMPLERS = {
     "uniform": lambda: UniformSampler(),
@@ -63,106 +53,17 @@ SAMPLERS = {
 DRAWING = {"dns2of5", "mixgcf", "ans", "adasir", "adasir1", "aobpr", "srns", "mcns", "mixed"}
 DRAWING |= {"varied"}
 # These name items that are in no candidate column.
-ROAMING = {"adasir", "adasir1", "aobpr", "mcns", "varied"}
+ROAMING = {"adasir", "adasir1", "aobpr", "mcns", "in-batch", "mixed", "varied"}
 
-NUM_USERS, NUM_ITEMS, DIM = 20, 60, 4
 # What a batch holds when all samplers of this list share it, and more.
 WIDE = Proposal(uniform=40, popularity=(-0.5, 0.75, 1.0))
 
 
-def two_tastes() -> Interactions:
-    """Even users choose 12 of the 30 even items, odd users of the odd ones."""
-    rng = np.random.default_rng(3)
-    chosen = [2 * rng.choice(NUM_ITEMS // 2, 12, False) + user % 2 for user in range(NUM_USERS)]
-    users = np.repeat(np.arange(NUM_USERS), 12)
-    return Interactions(users, np.concatenate(chosen), NUM_USERS, NUM_ITEMS)
+def bench_of(**sizes) -> Bench:
+    """A batch that any of the samplers can look at."""
+    return Bench(WIDE, **sizes)
 
 
-LOG = two_tastes()
-PAIRS = set(zip(LOG.users.tolist(), LOG.items.tolist(), strict=True))
-
-
-class Bench:
-    """A model of random embeddings in `layers` layers, a batch, and pools of it."""
-
-    def __init__(self, rows: int = 6, layers: int = 2):
-        rng = np.random.default_rng(0)
-        self.layers = layers
-        self.user_table, self.item_table = (
-            rng.normal(size=(count, layers, DIM)).astype("float32")
-            for count in (NUM_USERS, NUM_ITEMS)
-        )
-        shown = rng.integers(0, len(LOG), rows)
-        users = LOG.users[shown]
-        unseen = [np.setdiff1d(np.arange(NUM_ITEMS), LOG.histories[user]) for user in users]
-        self.batch = {
-            "users": users,
-            "positives": LOG.items[shown],
-            "candidates": np.int32([rng.choice(items, WIDE.num_columns) for items in unseen]),
-            "seeds": np.stack([np.full(rows, 5), np.arange(rows)], axis=1).astype("int32"),
-        }
-        self.candidates = self.batch["candidates"]
-        self.user_emb = self.user_table[users]
-        self.positive_emb = self.item_table[self.batch["positives"]]
-        self.encoded = 0
-
-    def encode_item(self, ids):
-        self.encoded += 1
-        return tf.gather(self.item_table, ids)
-
-    def readout(self, emb):
-        return tf.reduce_mean(emb, axis=-2)
-
-    def final_embeddings(self):
-        return self.readout(self.user_table), self.readout(self.item_table)
-
-    def ready(self, sampler):
-        """Returns the sampler with its state, as a model has it when the first epoch begins."""
-        sampler.create_state(ModelSize(NUM_USERS, NUM_ITEMS, self.layers - 1, DIM))
-        sampler.adapt(LOG)
-        sampler.refresh(self, 0)
-        return sampler
-
-    def pool(self, sampler: NegativeSampler, user_emb=None, **changes) -> CandidatePool:
-        """The batch, or other columns of it, as the sampler is shown it."""
-        batch = {name: tf.convert_to_tensor(one) for name, one in {**self.batch, **changes}.items()}
-        return CandidatePool(
-            batch,
-            WIDE,
-            getattr(sampler, "num_scored", sampler.proposal.uniform),
-            tf.gather(self.user_table, batch["users"]) if user_emb is None else user_emb,
-            tf.gather(self.item_table, batch["positives"]),
-            self.encode_item,
-            self.readout,
-            SeenPairs(LOG),
-        )
-
-    def scores(self) -> np.ndarray:
-        """float64 [B, M], by loops."""
-        found = np.empty(self.candidates.shape)
-        for row, items in enumerate(self.candidates):
-            for column, item in enumerate(items):
-                user = self.user_emb[row].astype("float64").mean(axis=0)
-                found[row, column] = user @ self.item_table[item].astype("float64").mean(axis=0)
-        return found
-
-
-def picked_by(sampler: NegativeSampler, pool: CandidatePool):
-    """The items that a sampler names, or those of a mixture's samplers side by side."""
-    picked = sampler.pick(pool)
-    return sampler.join(picked) if isinstance(sampler, SamplerMixture) else picked
-
-
-def decided(sampler: NegativeSampler, bench: Bench, pool: CandidatePool) -> list:
-    """All that a sampler says about a batch: tensors."""
-    if isinstance(sampler, SharedSampler):
-        return list(sampler.share(pool))
-    items = picked_by(sampler, pool)
-    given = (pool.user_emb, pool.positive_emb, tf.gather(bench.item_table, items), pool)
-    found = [items, sampler.form(*given), sampler.weigh(pool), sampler.auxiliary_loss(*given)]
-    return [one for one in found if one is not None]
-
-
-def formed(sampler: NegativeSampler, bench: Bench):
+def formed(sampler, bench: Bench):
     """What the two moves make of a bench, float32 [B, L+1, d] or [B, N, L+1, d]."""
-    return decided(sampler, bench, bench.pool(sampler))[1]
+    return sampler.negatives(bench.view(sampler))[0].embeddings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ORDER = "data batches samplers evaluation models search report export serving cli".split()
+ORDER = "data batches samplers evaluation models search report export serving cli testing".split()
 LIGHT = "data evaluation.metrics search.strategies serving cli".split()
 HEAVY = {"grpc", "keras", "matplotlib", "polars", "scipy", "tensorflow", "tensorflow_recommenders"}
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.draws import categorical, split, uniform
 
 # Ranks drawn per row; the first whose item is outside the history counts. Even where half of what
 # ranks high is in the history, a row falls back to a uniform item once in 256.
@@ -45,7 +46,8 @@ class FactorSampler(NegativeSampler):
 
     @property
     def traits(self) -> Traits:
-        return Traits(cost=NUM_DRAWS, selectivity=max(1.0, 1 / self.rank_share))
+        selectivity = max(1.0, 1 / self.rank_share)
+        return Traits(cost=NUM_DRAWS, selectivity=selectivity, needs_ids=True)
 
     def add_state(self, size: ModelSize) -> None:
         dim = size.final_dim or size.dim
@@ -60,18 +62,19 @@ class FactorSampler(NegativeSampler):
 
     def draw(self, view):
         num_items = self.orderings.shape[1]
-        for_factor, for_rank = tf.unstack(tf.random.split(view.seed(self.name), 2))
+        for_factor, for_rank = split(view.seed(self.name), 2)
         weights = tf.abs(view.user_vectors) * self.spreads.value
         largest = tf.reduce_max(weights, axis=1, keepdims=True)
         # All factors alike where none has a weight, also where the largest cannot divide.
         weights = tf.where(largest > MIN_WEIGHT, weights / tf.maximum(largest, MIN_WEIGHT), 1.0)
         logits = tf.math.log(tf.maximum(weights, MIN_WEIGHT))
-        factors = tf.random.stateless_categorical(logits, NUM_DRAWS, for_factor, dtype=tf.int32)
-        unit = tf.random.stateless_uniform(tf.shape(factors), for_rank, dtype=tf.float64)
+        factors = categorical(logits, NUM_DRAWS, for_factor)
+        unit = uniform(tf.shape(factors), for_rank, tf.float64)
         ranks = truncated_geometric(unit, self.rank_share * num_items, num_items)
         is_from_top = tf.gather(view.user_vectors, factors, batch_dims=1) > 0
         places = tf.where(is_from_top, ranks, num_items - 1 - ranks)
-        items = tf.gather_nd(self.orderings.value, tf.stack([factors, places], axis=-1))
+        orderings = tf.convert_to_tensor(self.orderings.value)  # XLA has no look-up in the variable
+        items = tf.gather_nd(orderings, tf.stack([factors, places], axis=-1))
         # There are no orderings only when a step runs before the first refresh.
         is_usable = (items >= 0) & ~view.history(view.users[:, None], items)
         first = tf.argmax(tf.cast(is_usable, tf.int32), axis=1, output_type=tf.int32)
