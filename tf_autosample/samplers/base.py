@@ -8,6 +8,9 @@ from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
 from tf_autosample.samplers.view import CandidateView, view_of_tensors
 
+# What a sampler is called with that works by ids, beside the vectors of users and positives.
+IDS = {"user_ids", "positive_ids", "items"}
+
 
 class TensorLayer(keras.layers.Layer):
     """What is called on plain tensors: a sampler, or a mixture of samplers."""
@@ -15,35 +18,84 @@ class TensorLayer(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.size: ModelSize | None = None
+        self.seed_generator: keras.random.SeedGenerator | None = None
+        self._tells_shapes = False
 
     def build(self, input_shape):
         """Creates the state, unless `create_state` did, and what seeds calls without seeds."""
+        self._check_names(input_shape)
         if self.size is None:
-            user, items = tuple(input_shape["user"]), input_shape.get("items", (1,))
+            if self.traits.needs_ids:
+                raise ValueError(
+                    f"The sampler {self.name!r} keeps state by ids. Before the first call, call "
+                    "`create_state(ModelSize(num_users, num_items, num_layers, dim))` and "
+                    "`adapt(interactions)`."
+                )
+            user, items = tuple(input_shape["user"]), input_shape.get("items", (0,))
             num_layers = user[1] - 1 if len(user) == 3 else 0
-            self.create_state(ModelSize(1, items[0], num_layers, user[-1]))
+            self.create_state(ModelSize(0, items[0], num_layers, user[-1]))
         self.seed_generator = keras.random.SeedGenerator(seed=0)
 
+    def get_build_config(self):
+        config = super().get_build_config()
+        # A model that owns the sampler makes the state, and nothing is to be built before.
+        return config and {**config, "size": list(self.size)}
+
+    def build_from_config(self, config):
+        if self.size is None:
+            self.create_state(ModelSize(*config["size"]))
+        super().build_from_config(config)
+
+    def _check_names(self, inputs) -> None:
+        has_ids = self.traits.needs_ids or inputs.keys() & {*IDS, "candidate_ids"}
+        needed = {"user", "positive"} | (IDS if has_ids else {"candidates"})
+        missing = sorted(needed - inputs.keys())
+        if missing:
+            raise ValueError(
+                f"The sampler {self.name!r} must be called with {sorted(needed)}"
+                f"{', since it works by ids' if has_ids else ''}. Received: {sorted(inputs)}, "
+                f"without {missing}."
+            )
+
+    def compute_output_spec(self, inputs):
+        # Shapes do not depend on the histories: a saved model is loaded before `adapt`.
+        self._tells_shapes = True
+        try:
+            return super().compute_output_spec(inputs)
+        finally:
+            self._tells_shapes = False
+
     def call(self, inputs):
+        self._check_names(inputs)
         if "seeds" in inputs:
             seeds = inputs["seeds"]
-        else:
+        elif self.seed_generator is not None:
             seeds = tf.cast(self.seed_generator.next(), tf.int32)[None]
-        view = view_of_tensors(inputs, self.proposal, seeds, self.history)
+        else:
+            raise ValueError(
+                f'The sampler {self.name!r} belongs to a model, and must be called with "seeds".'
+            )
+        history = self.history
+        if history is None and self._tells_shapes and self.traits.needs_ids:
+            history = SeenPairs(Interactions([], [], self.size.num_users, self.size.num_items))
+        view = view_of_tensors(inputs, self.proposal, seeds, history)
         formed, negatives = self.negatives(view)
         if formed.auxiliary is not None:
             self.add_loss(tf.reduce_mean(formed.auxiliary))
-        return _as_outputs(formed, negatives, has_layers=inputs["user"].shape.rank == 3)
+        return self._outputs(formed, negatives, has_layers=inputs["user"].shape.rank == 3)
 
-
-def _as_outputs(formed: Formed, negatives: Negatives, *, has_layers: bool):
-    """The embeddings alone where there is one negative per row and nothing to say of it."""
-    emb = formed.embeddings if has_layers else tf.squeeze(formed.embeddings, -2)
-    beside = negatives._asdict()
-    del beside["items"]
-    beside = {name: one for name, one in beside.items() if one is not None}
-    is_single = negatives.items.shape.rank == 2 and emb.shape.rank == 2 + has_layers
-    return emb if is_single else {"negatives": emb, **beside}
+    def _outputs(self, formed: Formed, negatives: Negatives, *, has_layers: bool):
+        """The embeddings alone where there is one negative per row and nothing to say of it."""
+        emb = formed.embeddings if has_layers else tf.squeeze(formed.embeddings, -2)
+        outputs = {"negatives": emb, **negatives._asdict()}
+        del outputs["items"]
+        outputs = {
+            name: tf.cast(one, self.compute_dtype) if one.dtype.is_floating else one
+            for name, one in outputs.items()
+            if one is not None
+        }
+        is_single = negatives.items.shape.rank == 2 and emb.shape.rank == 2 + has_layers
+        return outputs["negatives"] if is_single else outputs
 
 
 class NegativeSampler(TensorLayer):
@@ -67,15 +119,16 @@ class NegativeSampler(TensorLayer):
         inputs: `{"user": float [B, d], "positive": float [B, d], "candidates": float [B, M, d]}`
             with M = `sampler.proposal.num_columns`; each may have an axis of layers before its
             last. Optional: `"seeds"` int [B, 2] for samplers that draw at random (else a
-            generator of the layer's own gives them). Samplers that draw items beyond the
-            candidates, or look at histories, also need `"user_ids"` [B], `"positive_ids"` [B],
-            `"candidate_ids"` [B, M] and `"items"` float [I, d], and before the first call
-            `create_state(ModelSize(...))` and `adapt(interactions)`.
+            generator of the layer's own gives them). In place of the candidates' vectors there
+            may be `"user_ids"` [B], `"positive_ids"` [B], `"candidate_ids"` [B, M] and `"items"`
+            float [I, d]. Samplers whose `traits.needs_ids` is true take no others, and before
+            the first call `create_state(ModelSize(...))` and `adapt(interactions)`, which is
+            called again after loading.
 
     Returns:
-        float [B, d], the negatives; of a sampler with many a dict of `"negatives"` [B, N, d] or
-        [S, d] shared by all rows, and where they apply `"weights"`, `"log_q"`, `"excluded"` of
-        `Negatives`. A loss of the sampler's own is added with `add_loss`.
+        [B, d], the negatives, in the compute dtype; of a sampler with many a dict of `"negatives"`
+        [B, N, d] or [S, d] shared by all rows, and where they apply `"weights"`, `"log_q"`,
+        `"excluded"` of `Negatives`. A loss of the sampler's own is added with `add_loss`.
     """
 
     def __init__(self, **kwargs):
@@ -160,6 +213,7 @@ class NegativeSampler(TensorLayer):
             dtype=dtype,
             initializer=keras.initializers.Constant(initializer),
             trainable=False,
+            autocast=False,  # counts, scores and vectors to compare keep their precision
             name=name,
         )
 

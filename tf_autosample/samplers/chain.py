@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.draws import integers, split, uniform
 from tf_autosample.samplers.memory import keep_unseen, write_first_rows
 from tf_autosample.samplers.view import CandidateView
 
@@ -79,7 +80,7 @@ class ChainSampler(NegativeSampler):
 
     @property
     def traits(self) -> Traits:
-        return Traits(cost=1 + self.num_steps)
+        return Traits(cost=1 + self.num_steps, needs_ids=True)
 
     def add_state(self, size: ModelSize) -> None:
         items = size.num_items
@@ -115,12 +116,10 @@ class ChainSampler(NegativeSampler):
 
     def _move(self, view: CandidateView, here: _Place, seed) -> _Place:
         rows, ends = tf.shape(here.items), self.count_ends.value
-        for_chance, for_column, for_point = tf.unstack(tf.random.split(seed, 3))
-        chance = tf.random.stateless_uniform([2, rows[0]], for_chance)
-        column = tf.random.stateless_uniform(
-            rows, for_column, maxval=self.num_neighbors, dtype=tf.int32
-        )
-        point = tf.random.stateless_uniform(rows, for_point, maxval=ends[-1], dtype=tf.int64)
+        for_chance, for_column, for_point = split(seed, 3)
+        chance = uniform([2, rows[0]], for_chance)
+        column = integers(rows, for_column, self.num_neighbors, tf.int32)
+        point = integers(rows, for_point, ends[-1])
         popular = tf.searchsorted(ends, point, "right", tf.int64)
         nearby = tf.gather(here.neighbors, column, batch_dims=1)
         there = self._place(view, tf.where(chance[0] < 0.5, popular, nearby))

@@ -30,6 +30,8 @@ class Traits:
             do not count. `RaceSearch` lets samplers of like selectivity compete first.
         ladder: (kind, hardness), where samplers of one kind are ordered by hardness; else None.
         is_synthetic: Whether a negative is a vector between items and not an item's own.
+        needs_ids: Whether it looks users, items or histories up by their ids, so that vectors
+            alone do not do.
     """
 
     proposal: Proposal = Proposal(uniform=1)
@@ -39,6 +41,7 @@ class Traits:
     selectivity: float = 1.0
     ladder: tuple[str, float] | None = None
     is_synthetic: bool = False
+    needs_ids: bool = False
 
 
 class Negatives(NamedTuple):

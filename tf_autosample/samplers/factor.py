@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.draws import categorical, split, uniform
 
 # Ranks drawn per row; the first whose item is outside the history counts. Even where half of what
 # ranks high is in the history, a row falls back to a uniform item once in 256.
@@ -45,7 +46,8 @@ class FactorSampler(NegativeSampler):
 
     @property
     def traits(self) -> Traits:
-        return Traits(cost=NUM_DRAWS, selectivity=max(1.0, 1 / self.rank_share))
+        selectivity = max(1.0, 1 / self.rank_share)
+        return Traits(cost=NUM_DRAWS, selectivity=selectivity, needs_ids=True)
 
     def add_state(self, size: ModelSize) -> None:
         dim = size.final_dim or size.dim
@@ -59,14 +61,14 @@ class FactorSampler(NegativeSampler):
 
     def draw(self, view):
         num_items = self.orderings.shape[1]
-        for_factor, for_rank = tf.unstack(tf.random.split(view.seed(self.name), 2))
+        for_factor, for_rank = split(view.seed(self.name), 2)
         weights = tf.abs(view.user_vectors) * self.spreads.value
         largest = tf.reduce_max(weights, axis=1, keepdims=True)
         # All factors alike where none has a weight, also where the largest cannot divide.
         weights = tf.where(largest > MIN_WEIGHT, weights / tf.maximum(largest, MIN_WEIGHT), 1.0)
         logits = tf.math.log(tf.maximum(weights, MIN_WEIGHT))
-        factors = tf.random.stateless_categorical(logits, NUM_DRAWS, for_factor, dtype=tf.int32)
-        unit = tf.random.stateless_uniform(tf.shape(factors), for_rank, dtype=tf.float64)
+        factors = categorical(logits, NUM_DRAWS, for_factor)
+        unit = uniform(tf.shape(factors), for_rank, tf.float64)
         ranks = truncated_geometric(unit, self.rank_share * num_items, num_items)
         is_from_top = tf.gather(view.user_vectors, factors, batch_dims=1) > 0
         places = tf.where(is_from_top, ranks, num_items - 1 - ranks)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
+from tf_autosample.samplers.draws import uniform
 
 NOISE_SCALE = 0.1  # largest length of ANS's augmentation, after the authors' code
 MIN_DIVISOR = 1e-4  # 1 / x has neither value nor gradient at 0; sigmoid(1 / x) is flat long before
@@ -17,6 +18,16 @@ def _gate(inputs: int, outputs: int, seed: int, bias="zeros") -> keras.layers.De
     gate = keras.layers.Dense(outputs, kernel_initializer=initializer, bias_initializer=bias)
     gate.build((None, inputs))
     return gate
+
+
+def _through(gate: keras.layers.Dense, emb):
+    """What a gate, whose precision is its own, says of embeddings: in their dtype."""
+    return tf.cast(gate(emb), emb.dtype)
+
+
+def _exact(*embeddings):
+    """The embeddings in float32: sums of exponentials and norms near 0 need it."""
+    return [tf.cast(one, tf.float32) for one in embeddings]
 
 
 def _check_weight(auxiliary_weight: float) -> None:
@@ -93,18 +104,19 @@ class DisentangledSampler(CandidateSampler):
 
     def _relevant_parts(self, user_emb, positive_emb, negative_emb):
         """The relevant part of the positive, and of negatives [B, L+1, d] or [B, M, L+1, d]."""
-        positive_gate = tf.sigmoid(self.item_gate(positive_emb) + self.user_gate(user_emb))
-        positive_part = positive_gate * positive_emb
-        context = self.positive_gate(positive_part)
+        positive_gate = _through(self.item_gate, positive_emb) + _through(self.user_gate, user_emb)
+        positive_part = tf.sigmoid(positive_gate) * positive_emb
+        context = _through(self.positive_gate, positive_part)
         if negative_emb.shape.rank == 4:
             context = context[:, None]
-        return positive_part, negative_emb * tf.sigmoid(self.negative_gate(negative_emb) + context)
+        negative_gate = tf.sigmoid(_through(self.negative_gate, negative_emb) + context)
+        return positive_part, negative_emb * negative_gate
 
     def draw(self, view):
         candidate_emb = view.candidate_emb[:, : self.num_candidates]
         user_emb, positive_emb = map(tf.stop_gradient, (view.user_emb, view.positive_emb))
         _, relevant = self._relevant_parts(user_emb, positive_emb, candidate_emb)
-        sought = (1 - self.progress.value) * candidate_emb - relevant
+        sought = tf.cast(1 - self.progress.value, relevant.dtype) * candidate_emb - relevant
         return self.draw_best(view, tf.einsum("bld,bmld->bml", user_emb, sought))
 
     def form(self, view, drawn):
@@ -112,11 +124,12 @@ class DisentangledSampler(CandidateSampler):
         return Formed(negative_emb, self._auxiliary(view, negative_emb))
 
     def _auxiliary(self, view, negative_emb):
-        parts = self._relevant_parts(view.user_emb, view.positive_emb, negative_emb)
-        user = view.readout(view.user_emb)
+        user_emb, *wholes = _exact(view.user_emb, view.positive_emb, negative_emb)
+        parts = self._relevant_parts(user_emb, *wholes)
+        user = view.readout(user_emb)
         (positive_in, positive_out), (negative_in, negative_out) = (
             [tf.reduce_sum(user * view.readout(one), axis=-1) for one in (part, whole - part)]
-            for part, whole in zip(parts, (view.positive_emb, negative_emb), strict=True)
+            for part, whole in zip(parts, wholes, strict=True)
         )
         orders = [
             positive_out - positive_in,
@@ -204,7 +217,8 @@ class AugmentedSampler(CandidateSampler):
         return Negatives(view.candidates[:, : self.num_candidates])
 
     def _gate_of(self, user_emb, candidate_emb):
-        return tf.sigmoid(self.item_gate(candidate_emb) * self.user_gate(user_emb)[:, None])
+        of_user = _through(self.user_gate, user_emb)
+        return tf.sigmoid(_through(self.item_gate, candidate_emb) * of_user[:, None])
 
     def form(self, view, drawn):
         return Formed(self._augmented(view, drawn), self._auxiliary(view, drawn))
@@ -213,12 +227,12 @@ class AugmentedSampler(CandidateSampler):
         """The best of the candidates with noise in each layer, float [B, L+1, d]."""
         user_emb, positive_emb = view.user_emb, view.positive_emb[:, None]
         gate = tf.stop_gradient(self._gate_of(user_emb, candidate_emb))
-        divisor = self.magnitude(gate * candidate_emb * gate * positive_emb)
+        divisor = _through(self.magnitude, gate * candidate_emb * gate * positive_emb)
         length = NOISE_SCALE * tf.sigmoid(1 / _away_from_zero(divisor))
-        noise = tf.random.stateless_uniform(tf.shape(candidate_emb), view.seed(self.name))
+        noise = uniform(tf.shape(candidate_emb), view.seed(self.name))
         # The easy parts are (1 - g) times the whole ones: their difference has the same signs.
-        direction = tf.sign(positive_emb - candidate_emb) * tf.math.l2_normalize(noise, axis=-1)
-        noise = length * direction
+        unit = tf.cast(tf.math.l2_normalize(noise, axis=-1), length.dtype)
+        noise = length * tf.sign(positive_emb - candidate_emb) * unit
         gain = tf.einsum("bld,bmld->bml", user_emb, noise)
         scores = tf.einsum("bld,bmld->bml", user_emb, candidate_emb)
         best = tf.argmax(tf.stop_gradient(scores + (1 + self.gain_weight) * gain), axis=1)
@@ -226,7 +240,9 @@ class AugmentedSampler(CandidateSampler):
         return tf.gather(augmented, best, batch_dims=2)
 
     def _auxiliary(self, view, candidate_emb):
-        user_emb, positive_emb = view.user_emb, view.positive_emb[:, None]
+        user_emb, positive_emb, candidate_emb = _exact(
+            view.user_emb, view.positive_emb[:, None], candidate_emb
+        )
         gate = self._gate_of(user_emb, candidate_emb)
         hard, positive_hard = gate * candidate_emb, gate * positive_emb
         easy, positive_easy = candidate_emb - hard, positive_emb - positive_hard

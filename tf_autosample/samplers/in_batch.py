@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.draws import integers
 from tf_autosample.samplers.view import CandidateView
 
 
@@ -32,7 +33,7 @@ class InBatchSampler(NegativeSampler):
     @property
     def traits(self) -> Traits:
         # The cost is a row's own positive: what all rows share is no look-up of one row.
-        return Traits(num_negatives=None, loss_kinds=("softmax",))
+        return Traits(num_negatives=None, loss_kinds=("softmax",), needs_ids=True)
 
     def add_state(self, size: ModelSize) -> None:
         # The share of the interactions that an item has.
@@ -82,9 +83,7 @@ class MixedSampler(InBatchSampler):
 
     def draw(self, view):
         num_items = self.popularity.shape[0]
-        uniform = tf.random.stateless_uniform(
-            [self.num_uniform], view.seed(self.name), maxval=num_items, dtype=tf.int32
-        )
+        uniform = integers([self.num_uniform], view.seed(self.name), num_items, tf.int32)
         items = tf.concat([view.positives, tf.cast(uniform, tf.int64)], axis=0)
         expected = self._expected_in_batch(view, items) + self.num_uniform / num_items
         return self._shared(view, items, expected)

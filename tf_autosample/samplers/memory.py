@@ -10,6 +10,7 @@ from tf_autosample.batches.proposals import SeenPairs
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.draws import uniform
 from tf_autosample.samplers.view import CandidateView
 
 
@@ -103,7 +104,8 @@ class MemorySampler(CandidateSampler):
 
     @property
     def traits(self) -> Traits:
-        return dataclasses.replace(super().traits, cost=self.memory_size + self.num_candidates)
+        cost = self.memory_size + self.num_candidates
+        return dataclasses.replace(super().traits, cost=cost, needs_ids=True)
 
     def add_state(self, size: ModelSize) -> None:
         shape = (self.num_snapshots, size.final_dim or size.dim)
@@ -160,9 +162,8 @@ class MemorySampler(CandidateSampler):
         order = tf.argsort(items, axis=1)
         items = tf.gather(items, order, batch_dims=1)
         is_repeated = tf.pad(items[:, 1:] == items[:, :-1], [[0, 0], [1, 0]])
-        unit = tf.random.stateless_uniform(
-            tf.shape(items), view.seed(self.name), minval=np.finfo(np.float32).tiny
-        )
+        unit = uniform(tf.shape(items), view.seed(self.name))
+        unit = tf.maximum(unit, np.finfo(np.float32).tiny)
         # The S largest of logits plus Gumbel noise are a draw without replacement, and no exp
         # of a score can overflow.
         keys = tf.gather(scores, order, batch_dims=1) / self.temperature

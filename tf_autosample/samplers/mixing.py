@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Formed, Traits
+from tf_autosample.samplers.draws import uniform
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -43,7 +44,7 @@ class MixGCFSampler(CandidateSampler):
     def form(self, view, drawn):
         positive_emb = view.positive_emb
         rows, layers = tf.shape(positive_emb)[0], positive_emb.shape[1]
-        share = tf.random.stateless_uniform([rows, layers, 1], view.seed(self.name))
+        share = uniform([rows, layers, 1], view.seed(self.name))
         share = tf.cast(share, positive_emb.dtype)
         return Formed(share * positive_emb + (1 - share) * self.join_layers(drawn))
 

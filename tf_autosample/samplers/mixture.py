@@ -56,6 +56,12 @@ class SamplerMixture(TensorLayer):
         super().__init__(name=name, **kwargs)
         samplers = _listed(samplers)
         names = [sampler.name for sampler in samplers]
+        mixtures = [one.name for one in samplers if isinstance(one, SamplerMixture)]
+        if mixtures:
+            raise ValueError(
+                f"A mixture cannot hold mixtures. Received: {mixtures} among {names}. List the "
+                "samplers of all, each once."
+            )
         if not names or len(set(names)) < len(names):
             raise ValueError(
                 "`samplers` must hold at least one sampler, each with its own name (pass "
@@ -65,7 +71,9 @@ class SamplerMixture(TensorLayer):
             raise ValueError(f"`temperature` must be > 0. Received: temperature={temperature!r}.")
         self.samplers = samplers
         self.temperature = temperature
-        self.logits = self.add_weight(shape=(len(names),), initializer="zeros", name="logits")
+        self.logits = self.add_weight(
+            shape=(len(names),), initializer="zeros", autocast=False, name="logits"
+        )
         self._fixed: list[float] | None = None
         if weights is not None:
             self.fix(weights)
@@ -103,6 +111,7 @@ class SamplerMixture(TensorLayer):
             cost=sum(one.cost for one in traits),
             selectivity=sum(w * one.selectivity for w, one in zip(weights, traits, strict=True)),
             is_synthetic=True,
+            needs_ids=any(one.needs_ids for one in traits),
         )
 
     @property

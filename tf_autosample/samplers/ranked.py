@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Negatives, Traits
+from tf_autosample.samplers.draws import integers
 
 # A base of 0 or below would make the target infinite, negative or, for a broken power, NaN.
 MIN_BASE = 1e-3
@@ -51,9 +52,7 @@ class TopSampler(CandidateSampler):
 
     def draw(self, view):
         best = tf.math.top_k(view.scores[:, : self.num_candidates], self.num_best).indices
-        rank = tf.random.stateless_uniform(
-            [tf.shape(best)[0]], view.seed(self.name), maxval=self.num_best, dtype=tf.int32
-        )
+        rank = integers([tf.shape(best)[0]], view.seed(self.name), self.num_best, tf.int32)
         return Negatives(view.take(tf.gather(best, rank[:, None], batch_dims=1)))
 
     def get_config(self):

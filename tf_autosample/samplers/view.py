@@ -7,6 +7,7 @@ from functools import cached_property
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import Proposal, SeenPairs
+from tf_autosample.samplers.draws import fold_in
 
 
 class CandidateView:
@@ -15,12 +16,10 @@ class CandidateView:
     Everything but ids and the embeddings of users and positives is computed when first asked for
     and then shared by all samplers, so that a sampler which needs no scores costs none. Scores,
     candidates and pooled vectors carry no gradient: the [B, M, d] embeddings of the candidates
-    never enter the backward pass.
+    never enter the backward pass. Scores are float32 whatever the precision of the vectors, so
+    that laws which compare, divide or take logarithms of them hold in mixed precision.
 
     Attributes:
-        users: int64 [B].
-        positives: int64 [B].
-        candidates: int64 [B, M], the uniform ones.
         user_emb: float [B, L+1, d], per layer, with gradient.
         positive_emb: float [B, L+1, d], per layer, with gradient.
         item: ids [...] -> float [..., L+1, d], with gradient.
@@ -31,9 +30,9 @@ class CandidateView:
     def __init__(
         self,
         *,
-        users,
-        positives,
-        candidates,
+        users=None,
+        positives=None,
+        candidates=None,
         seeds,
         proposal: Proposal,
         user_emb,
@@ -47,7 +46,7 @@ class CandidateView:
         """Makes the view of a batch.
 
         Args:
-            users: int [B].
+            users: int [B]. These and what follows may be left out where no sampler asks.
             positives: int [B].
             candidates: int [B, M], the columns of `proposal`.
             seeds: int32 [B, 2].
@@ -60,12 +59,35 @@ class CandidateView:
             item_vectors: ids [...] -> float [..., d'], if that is cheaper than by layers.
             num_scored: How many uniform columns the samplers at work look at. None: all.
         """
-        self.users, self.positives = tf.cast(users, tf.int64), tf.cast(positives, tf.int64)
+        given = {"users": users, "positives": positives, "candidates": candidates}
+        self._ids = {name: tf.cast(ids, tf.int64) for name, ids in given.items() if ids is not None}
         self.user_emb, self.positive_emb = user_emb, positive_emb
         self.item, self.readout, self._history = item, readout, history
         self._proposal, self._seeds, self._item_vectors = proposal, seeds, item_vectors
-        self._columns = tf.cast(candidates, tf.int64)
-        self.candidates = self._columns[:, : proposal.uniform if num_scored is None else num_scored]
+        self._num_scored = proposal.uniform if num_scored is None else num_scored
+
+    @property
+    def users(self):
+        """int64 [B]."""
+        return self._ids_of("users")
+
+    @property
+    def positives(self):
+        """int64 [B]."""
+        return self._ids_of("positives")
+
+    @cached_property
+    def candidates(self):
+        """The uniform candidates, int64 [B, M]."""
+        return self._ids_of("candidates")[:, : self._num_scored]
+
+    def _ids_of(self, name: str):
+        if name not in self._ids:
+            raise ValueError(
+                f"The sampler looks at the ids of {name}. Received: none. Call it with "
+                '"user_ids", "positive_ids", "candidate_ids" and "items" beside the vectors.'
+            )
+        return self._ids[name]
 
     @property
     def history(self) -> SeenPairs:
@@ -82,26 +104,30 @@ class CandidateView:
         return tf.stop_gradient(self.item(self.candidates))
 
     @cached_property
-    def user_vectors(self):
-        """Final vectors of the users, float [B, d']."""
+    def _query(self):
         return tf.stop_gradient(self.readout(self.user_emb))
+
+    @property
+    def user_vectors(self):
+        """Final vectors of the users, float32 [B, d']."""
+        return tf.cast(self._query, tf.float32)
 
     @cached_property
     def positive_scores(self):
-        """Scores of the positives, float [B]."""
+        """Scores of the positives, float32 [B]."""
         vectors = tf.stop_gradient(self.readout(self.positive_emb))
-        return tf.reduce_sum(self.user_vectors * vectors, axis=-1)
+        return tf.cast(tf.reduce_sum(self._query * vectors, axis=-1), tf.float32)
 
     @cached_property
     def scores(self):
-        """Scores of the uniform candidates, float [B, M]."""
+        """Scores of the uniform candidates, float32 [B, M]."""
         if self._item_vectors is None:
-            return tf.linalg.matvec(self.readout(self.candidate_emb), self.user_vectors)
+            return self._score(self.readout(self.candidate_emb))
         return self.score_items(self.candidates)
 
     @cached_property
     def layer_scores(self):
-        """Scores of each layer of the uniform candidates, float [B, M, L+1].
+        """Scores of each layer of the uniform candidates, float32 [B, M, L+1].
 
         Of a lone layer they are `scores`, so that no sampler computes them again.
         """
@@ -109,8 +135,10 @@ class CandidateView:
             return self.scores[..., None]
         query = tf.stop_gradient(self.layer_query())
         if query.shape[1] == 1:  # the user's axis last spares a copy of the candidates
-            return tf.einsum("bd,bmld->bml", query[:, 0], self.candidate_emb)
-        return tf.einsum("bld,bmld->bml", query, self.candidate_emb)
+            scores = tf.einsum("bd,bmld->bml", query[:, 0], self.candidate_emb)
+        else:
+            scores = tf.einsum("bld,bmld->bml", query, self.candidate_emb)
+        return tf.cast(scores, tf.float32)
 
     def layer_query(self):
         """What a layer of an item is scored against, with gradient: [B, 1 or L+1, d].
@@ -123,75 +151,69 @@ class CandidateView:
         return self.user_emb if joins else vectors[:, None]
 
     def score_items(self, items):
-        """Scores of other items than the candidates: int [B, N] -> float [B, N]."""
+        """Scores of other items than the candidates: int [B, N] -> float32 [B, N]."""
         if self._item_vectors is None:
             vectors = self.readout(self.item(items))
         else:
             vectors = self._item_vectors(items)
-        return tf.linalg.matvec(tf.stop_gradient(vectors), self.user_vectors)
+        return self._score(tf.stop_gradient(vectors))
+
+    def _score(self, vectors):
+        return tf.cast(tf.linalg.matvec(vectors, self._query), tf.float32)
 
     def popular(self, power: float):
         """Items drawn with probability ∝ max(count, 1)^power, int64 [B]."""
-        return self._columns[:, self._proposal.uniform + self._proposal.popularity.index(power)]
+        column = self._proposal.uniform + self._proposal.popularity.index(power)
+        return self._ids_of("candidates")[:, column]
 
     def take(self, columns):
         """Items in the given columns, int [B, P] -> int64 [B, P]."""
         return tf.gather(self.candidates, columns, batch_dims=1)
 
     def seed(self, name: str):
-        """A seed int32 [2] for `tf.random.stateless_*`, its own for each batch and name."""
-        return tf.random.experimental.stateless_fold_in(
-            self._seeds[0], zlib.crc32(name.encode()) & 0x7FFFFFFF
-        )
+        """A seed int32 [2] for `samplers.draws`, its own for each batch and name."""
+        return fold_in(self._seeds[0], zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
 def view_of_tensors(inputs, proposal: Proposal, seeds, history: SeenPairs | None) -> CandidateView:
     """Returns the view of plain tensors, for samplers that are called as layers.
 
     Args:
-        inputs: `{"user": float [B, d], "positive": [B, d], "candidates": [B, M, d]}`, where each
-            may have an axis of layers before the last, [..., L+1, d]. Without ids the candidates
-            are numbered row by row. With ids, `{"user_ids": int [B], "positive_ids": [B],
-            "candidate_ids": [B, M], "items": float [I, d]}`, samplers may draw any item.
-        proposal: The columns that `candidates` holds.
+        inputs: See `NegativeSampler`. Without ids the candidates are numbered row by row, and
+            users and positives have no number.
+        proposal: The columns that the candidates are in.
         seeds: int32 [1 or B, 2].
         history: Of the training set, where the sampler needs it.
+
+    Raises:
+        ValueError: If there is another number of candidates.
     """
     has_layers = inputs["user"].shape.rank == 3
     layered = {
-        name: one if has_layers else tf.expand_dims(one, -2)
-        for name, one in inputs.items()
-        if name in ("user", "positive", "candidates", "items")
+        name: inputs[name] if has_layers else tf.expand_dims(inputs[name], -2)
+        for name in ("user", "positive", "candidates", "items")
+        if name in inputs
     }
-    user, positive = layered["user"], layered["positive"]
-    rows = tf.shape(user)[0]
-    if "items" in layered:
-        candidates = inputs.get("candidate_ids")
-        users, positives = inputs["user_ids"], inputs["positive_ids"]
-        table = layered["items"]
+    if "items" in inputs:
+        table, candidates = layered["items"], inputs.get("candidate_ids")
     else:
-        pool = layered.get("candidates")
-        width = 0 if pool is None else pool.shape[1]
-        parts = (
-            [positive]
-            if pool is None
-            else [positive, tf.reshape(pool, tf.concat([[-1], tf.shape(pool)[2:]], 0))]
+        pool = layered["candidates"]
+        table = tf.reshape(pool, [-1, *pool.shape[2:]])
+        shape = tf.shape(pool, tf.int64)[:2]
+        candidates = tf.reshape(tf.range(tf.reduce_prod(shape)), [-1, pool.shape[1]])
+    if candidates is not None and candidates.shape[1] != proposal.num_columns:
+        raise ValueError(
+            f"The sampler looks at {proposal.num_columns} candidates per row, the columns of "
+            f"its `proposal`. Received: candidates of shape {tuple(candidates.shape)}."
         )
-        # The positives come first: in-batch negatives are numbers below B.
-        table = tf.concat(parts, axis=0)
-        users = inputs.get("user_ids", tf.range(rows))
-        positives = tf.range(rows)
-        candidates = rows + tf.reshape(tf.range(rows * width), [rows, width])
-    if candidates is None:
-        candidates = tf.zeros([rows, 0], tf.int64)
     return CandidateView(
-        users=users,
-        positives=positives,
+        users=inputs.get("user_ids"),
+        positives=inputs.get("positive_ids"),
         candidates=candidates,
         seeds=seeds,
         proposal=proposal,
-        user_emb=user,
-        positive_emb=positive,
+        user_emb=layered["user"],
+        positive_emb=layered["positive"],
         item=lambda ids: tf.gather(table, ids),
         readout=lambda emb: tf.squeeze(emb, -2) if emb.shape[-2] == 1 else tf.reduce_mean(emb, -2),
         history=history,

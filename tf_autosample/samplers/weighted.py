@@ -10,6 +10,7 @@ from tf_autosample.batches.proposals import ComplementSampler
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidateSampler, NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
+from tf_autosample.samplers.draws import categorical, fold_in, integers, split, uniform
 
 # Keeps Softmax-v's temperature above 0 where all candidates have the same loss.
 MIN_VARIANCE = 1e-12
@@ -139,6 +140,7 @@ class ResamplingSampler(NegativeSampler):
             loss_kinds=("pairwise",),
             cost=self.num_negatives,
             selectivity=max(1.0, self.num_candidates / self.pool_size),
+            needs_ids=True,
         )
 
     def add_state(self, size: ModelSize) -> None:
@@ -153,30 +155,28 @@ class ResamplingSampler(NegativeSampler):
         num_users = self.pools.shape[0]
         for start in range(0, num_users, USERS_PER_BLOCK):
             users = tf.range(start, min(start + USERS_PER_BLOCK, num_users))
-            seed = tf.random.experimental.stateless_fold_in([self.seed, epoch], start)
+            seed = fold_in([self.seed, epoch], start)
             self._renew(users, tf.gather(user_emb, users), item_emb, seed)
 
     def _renew(self, users, user_emb, item_emb, seed):
         """Renews the pools of some users, int32 [b], whose final vectors are float [b, d']."""
-        draw, resample, keep = tf.unstack(tf.random.split(seed, 3))
+        draw, resample, keep = split(seed, 3)
         candidates = self._uniform.draw(users, self.num_candidates, draw)
         scores = tf.einsum("bd,brd->br", user_emb, tf.gather(item_emb, candidates))
         # The proposal is uniform, so its log q shifts all logits alike.
-        places = tf.random.stateless_categorical(scores, self.pool_size, resample, dtype=tf.int32)
+        places = categorical(scores, self.pool_size, resample)
         fresh = tf.gather(candidates, places, batch_dims=1)
         old = tf.gather(self.pools.value, users)
         # An item of a former fit's pool may have entered the history since.
         is_usable = (old >= 0) & ~self.history(users[:, None], old)
-        is_kept = tf.random.stateless_uniform(tf.shape(old), keep) < 0.5
+        is_kept = uniform(tf.shape(old), keep) < 0.5
         pools = tf.where(is_usable & is_kept, old, fresh)
         self.pools.value.scatter_update(tf.IndexedSlices(pools, users))
 
     def draw(self, view):
         pools = tf.gather(self.pools.value, view.users)
         shape = [tf.size(view.users), self.num_negatives]
-        places = tf.random.stateless_uniform(
-            shape, view.seed(self.name), maxval=self.pool_size, dtype=tf.int32
-        )
+        places = integers(shape, view.seed(self.name), self.pool_size, tf.int32)
         items = tf.gather(pools, places, batch_dims=1)
         # Pools are empty only when a step runs before the first refresh.
         items = tf.where(items >= 0, items, view.candidates[:, :1])
