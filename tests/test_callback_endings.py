@@ -222,9 +222,9 @@ def test_other_metric_is_searched_by_when_asked():
     ("options", "message"),
     [
         ({"validation": VALIDATION.select([])}, "`validation` must hold interactions"),
-        ({"max_epochs": 0}, "`max_epochs` and `workers` must be >= 1"),
-        ({"workers": 0}, "`max_epochs` and `workers` must be >= 1"),
-        ({"patience": -1}, "`patience` >= 0"),
+        ({"max_epochs": 0}, "`max_epochs` must be >= 1"),
+        ({"workers": 0}, "`workers` must be >= 1"),
+        ({"patience": -1}, "`patience` must be >= 0"),
         ({"resume": True}, "`resume` needs the `directory`"),
     ],
 )
