@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import ComplementSampler, Proposal
+from tf_autosample.data.checks import at_least, check_interactions
 from tf_autosample.data.interactions import DataError, Interactions
 
 # Random streams. A popularity column has that of its power, whatever columns stand beside it: 1
@@ -96,8 +97,12 @@ def training_batches(
         DataError: If there is no interaction or a user has no item left as a negative.
         ValueError: If an argument is out of range.
     """
-    proposal = candidates if isinstance(candidates, Proposal) else Proposal(uniform=candidates)
-    _check_arguments(interactions, batch_size, shard, placement, model, device)
+    check_interactions(interactions=interactions)
+    if not isinstance(candidates, Proposal):
+        candidates = Proposal(uniform=at_least(1, candidates=candidates))
+    proposal, batch_size = candidates, at_least(1, batch_size=batch_size)
+    seed = at_least(-(2**63), seed=seed)
+    _check_arguments(interactions, shard, placement, model, device)
     num_rows = len(interactions) // shard[1]
     steps = -(-num_rows // batch_size)
     clock = tf.Variable(0, dtype=tf.int64, trainable=False, name="clock")
@@ -201,11 +206,9 @@ def _word(*numbers: int) -> int:
     )
 
 
-def _check_arguments(interactions, batch_size, shard, placement, model, device) -> None:
-    index, count = shard
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size!r}.")
-    if not 0 <= index < count:
+def _check_arguments(interactions, shard, placement, model, device) -> None:
+    index, count = (at_least(0, shard=one) for one in shard)
+    if not index < count:
         raise ValueError(f"`shard` must be (index, count), index < count. Received: {shard!r}.")
     if placement not in ("step", "pipeline"):
         raise ValueError(f"`placement` must be 'step' or 'pipeline'. Received: {placement!r}.")

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import number
+
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
 class LazyAdam(keras.optimizers.Optimizer):
@@ -32,8 +34,12 @@ class LazyAdam(keras.optimizers.Optimizer):
     def __init__(
         self, learning_rate=0.001, *, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="lazy_adam", **kw
     ):
+        if not callable(learning_rate):  # a schedule is
+            learning_rate = number(above=0, learning_rate=learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kw)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.beta_1 = number(least=0, below=1, beta_1=beta_1)
+        self.beta_2 = number(least=0, below=1, beta_2=beta_2)
+        self.epsilon = number(above=0, epsilon=epsilon)
 
     def build(self, variables):
         if self.built:

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import Proposal
+from tf_autosample.data.checks import at_least
 from tf_autosample.data.interactions import Interactions
 
 
@@ -222,11 +223,7 @@ class CandidateSampler(NegativeSampler):
 
     def __init__(self, num_candidates: int, *, name: str, **kwargs):
         super().__init__(name=name, **kwargs)
-        if num_candidates < 1:
-            raise ValueError(
-                f"`num_candidates` must be >= 1. Received: num_candidates={num_candidates!r}."
-            )
-        self.num_candidates = num_candidates
+        self.num_candidates = at_least(1, num_candidates=num_candidates)
 
     @property
     def proposal(self) -> Proposal:

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import Proposal
+from tf_autosample.data.checks import number
 from tf_autosample.samplers.base import ModelSize, NegativeSampler
 
 # Ranks drawn per row; the first whose item is outside the history counts. Even where half of what
@@ -38,10 +39,9 @@ class FactorSampler(NegativeSampler):
     """
 
     def __init__(self, rank_share: float = 0.05, *, name: str | None = None, **kwargs):
+        rank_share = number(above=0, rank_share=rank_share)
         super().__init__(name=name or f"aobpr{rank_share:g}", **kwargs)
-        if not 0 < rank_share < float("inf"):
-            raise ValueError(f"`rank_share` must be > 0. Received: rank_share={rank_share!r}.")
-        self.rank_share = float(rank_share)
+        self.rank_share = rank_share
 
     @property
     def proposal(self) -> Proposal:

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.samplers.base import CandidateSampler, ModelSize
 
 NOISE_SCALE = 0.1  # largest length of ANS's augmentation, after the authors' code
@@ -14,13 +15,6 @@ def _gate(inputs: int, outputs: int, seed: int, bias="zeros") -> keras.layers.De
     gate = keras.layers.Dense(outputs, kernel_initializer=initializer, bias_initializer=bias)
     gate.build((None, inputs))
     return gate
-
-
-def _check_weight(auxiliary_weight: float) -> None:
-    if auxiliary_weight < 0:
-        raise ValueError(
-            f"`auxiliary_weight` must be >= 0. Received: auxiliary_weight={auxiliary_weight!r}."
-        )
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -62,16 +56,13 @@ class DisentangledSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        warmup_epochs = at_least(1, warmup_epochs=warmup_epochs)
+        auxiliary_weight = number(least=0, auxiliary_weight=auxiliary_weight)
         is_default = (warmup_epochs, auxiliary_weight) == (100, 0.3)
         setting = "" if is_default else f"-{warmup_epochs}-{auxiliary_weight:g}"
         super().__init__(num_candidates, name=name or f"dens{num_candidates}{setting}", **kwargs)
-        if warmup_epochs < 1:
-            raise ValueError(
-                f"`warmup_epochs` must be >= 1. Received: warmup_epochs={warmup_epochs!r}."
-            )
-        _check_weight(auxiliary_weight)
-        self.warmup_epochs, self.auxiliary_weight = warmup_epochs, float(auxiliary_weight)
-        self.seed = seed
+        self.warmup_epochs, self.auxiliary_weight = warmup_epochs, auxiliary_weight
+        self.seed = seeded(seed=seed)
 
     def create_state(self, size: ModelSize) -> None:
         self.num_picks = size.num_layers + 1
@@ -177,15 +168,14 @@ class AugmentedSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        gain_weight = number(least=0, gain_weight=gain_weight)
+        auxiliary_weight = number(least=0, auxiliary_weight=auxiliary_weight)
         is_default = (gain_weight, auxiliary_weight) == (1.0, 0.01)
         setting = "" if is_default else f"-{gain_weight:g}-{auxiliary_weight:g}"
         super().__init__(num_candidates, name=name or f"ans{num_candidates}{setting}", **kwargs)
-        if gain_weight < 0:
-            raise ValueError(f"`gain_weight` must be >= 0. Received: gain_weight={gain_weight!r}.")
-        _check_weight(auxiliary_weight)
-        self.num_picks = num_candidates
-        self.gain_weight, self.auxiliary_weight = float(gain_weight), float(auxiliary_weight)
-        self.seed = seed
+        self.num_picks = self.num_candidates
+        self.gain_weight, self.auxiliary_weight = gain_weight, auxiliary_weight
+        self.seed = seeded(seed=seed)
 
     def create_state(self, size: ModelSize) -> None:
         self.item_gate = _gate(size.dim, size.dim, self.seed)

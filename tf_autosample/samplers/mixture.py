@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import Proposal
+from tf_autosample.data.checks import number
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidatePool, ModelSize, NegativeSampler
 from tf_autosample.samplers.in_batch import SharedSampler
@@ -58,10 +59,8 @@ class SamplerMixture(NegativeSampler):
                 "`samplers` must hold at least one sampler, each with its own name (pass "
                 f"`name=`). Received names: {names}."
             )
-        if not temperature > 0:
-            raise ValueError(f"`temperature` must be > 0. Received: temperature={temperature!r}.")
         self.samplers = samplers
-        self.temperature = temperature
+        self.temperature = number(above=0, temperature=temperature)
         self.logits = self.add_weight(shape=(len(names),), initializer="zeros", name="logits")
         self.built = True
         self._fixed: list[float] | None = None

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import ComplementSampler, SeenPairs
+from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import (
     CandidatePool,
@@ -54,17 +55,12 @@ class SoftmaxSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        hardness = number(above=0, hardness=hardness)
         default = f"softmax-v{hardness:g}-{num_candidates}"
         super().__init__(num_candidates, name=name or default, **kwargs)
-        if not 0 < hardness < float("inf"):
-            raise ValueError(f"`hardness` must be > 0. Received: hardness={hardness!r}.")
-        if num_candidates < 2:
-            raise ValueError(
-                "`num_candidates` must be >= 2: there is nothing to weigh in one. "
-                f"Received: num_candidates={num_candidates!r}."
-            )
-        self.hardness = float(hardness)
-        self.num_picks = num_candidates
+        # There is nothing to weigh in one.
+        self.num_picks = at_least(2, num_candidates=num_candidates)
+        self.hardness = hardness
 
     @property
     def selectivity(self) -> float:
@@ -126,17 +122,11 @@ class ResamplingSampler(NegativeSampler):
         **kwargs,
     ):
         super().__init__(name=name or f"adasir{num_negatives}-{num_candidates}", **kwargs)
-        sizes = {
-            "num_negatives": num_negatives,
-            "pool_size": pool_size,
-            "num_candidates": num_candidates,
-        }
-        for argument, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"`{argument}` must be >= 1. Received: {argument}={value!r}.")
-        self.num_negatives = self.num_picks = num_negatives
-        self.is_single = num_negatives == 1
-        self.pool_size, self.num_candidates, self.seed = pool_size, num_candidates, seed
+        self.num_negatives = self.num_picks = at_least(1, num_negatives=num_negatives)
+        self.is_single = self.num_negatives == 1
+        self.pool_size = at_least(1, pool_size=pool_size)
+        self.num_candidates = at_least(1, num_candidates=num_candidates)
+        self.seed = seeded(seed=seed)
         self._uniform: ComplementSampler | None = None
         self._is_seen: SeenPairs | None = None
 
