@@ -97,3 +97,7 @@ class LazyAdam(keras.optimizers.Optimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config({**config})  # Keras puts a schedule in the place of its config
