@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bazel clean
+.PHONY: demo test nightly lint bazel clean
 
 # The whole path: data, search, training, evaluation, export, server, queries.
 demo: .venv/.installed
@@ -9,6 +9,10 @@ demo: .venv/.installed
 
 test: .venv/.installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# All tests, the slow ones too. Coverage makes them a quarter slower, so that it is counted here alone.
+nightly: .venv/.installed
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "" --cov --cov-report term
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
@@ -19,7 +23,7 @@ bazel: .venv/.installed
 	tools/bazel/run $(addprefix //:,$(TESTS))
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .coverage*
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 .venv/.installed: setup.py pyproject.toml tools/constraints.txt

@@ -11,6 +11,11 @@ VERSION = re.search(
     r'^__version__ = "(.+)"$', (HERE / "tf_autosample" / "__init__.py").read_text("utf-8"), re.M
 )[1]
 
+# tf_autosample/extras.py names the same packages, for whoever lacks one.
+FILES = ["polars>=2,<3"]
+REPORT = ["jinja2", "matplotlib", "plotext>=5.3,<6"]
+CLI = ["rich", "typer", *FILES, *REPORT]  # every command works
+
 setup(
     name="tf_autosample",
     version=VERSION,
@@ -19,29 +24,44 @@ setup(
     long_description_content_type="text/markdown",
     license_expression="Apache-2.0",
     license_files=["LICENSE"],
+    keywords=[
+        "negative sampling",
+        "recommender systems",
+        "retrieval",
+        "implicit feedback",
+        "collaborative filtering",
+        "tensorflow",
+        "keras",
+    ],
     python_requires=">=3.11",
     packages=find_packages(include=["tf_autosample", "tf_autosample.*"]),
     package_data={"": ["*"]},  # all that stands in a package: py.typed, protocol files, templates
     install_requires=[
         "grpcio",
         "httpx",
-        "jinja2",
         "keras>=3.14,<4",
         "lazy-loader",
-        "matplotlib",
         "numpy>=2",
-        "plotext>=5.3,<6",
-        "polars>=2,<3",
         "protobuf>=5.28.3",
-        "rich",
         "tensorflow>=2.20,<2.22",
         "tensorflow-serving-api>=2.20,<2.22",
-        "typer",
     ],
     extras_require={
-        "tfrs": ["tensorflow-recommenders>=0.7.7", "tf-keras>=2.20,<2.22"],
+        "cli": CLI,
+        "files": FILES,
+        "report": REPORT,
         # setuptools builds the wheel inside the tests, without a network.
-        "dev": ["build", "pytest", "pytest-xdist", "ruff", "scipy", "setuptools>=77"],
+        "dev": [
+            *CLI,
+            "build",
+            "pre-commit",
+            "pytest",
+            "pytest-cov",
+            "pytest-xdist",
+            "ruff",
+            "scipy",
+            "setuptools>=77",
+        ],
     },
     entry_points={"console_scripts": ["autosample = tf_autosample.cli:main"]},
     classifiers=[
@@ -50,6 +70,8 @@ setup(
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
     ],

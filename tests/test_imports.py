@@ -1,14 +1,20 @@
 import ast
+import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import setuptools
+
+from tf_autosample.extras import EXTRAS
 
 ROOT = Path(__file__).parent.parent
-ORDER = "data batches samplers evaluation models search report export serving cli".split()
-LIGHT = "data evaluation.metrics search.strategies serving cli".split()
+ORDER = "extras data batches samplers evaluation models search report export serving cli".split()
+LIGHT = "extras data evaluation.metrics search.strategies serving cli".split()
 HEAVY = {"grpc", "keras", "matplotlib", "polars", "scipy", "tensorflow", "tensorflow_recommenders"}
 
 
@@ -125,3 +131,41 @@ def test_light_modules_load_nothing_heavy():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == names
+
+
+@pytest.fixture
+def required(monkeypatch) -> dict[str | None, set[str]]:
+    """Names of the packages that setup.py asks for, by extra; the core's under None."""
+    settings = {}
+    monkeypatch.setattr(setuptools, "setup", settings.update)
+    runpy.run_path(str(ROOT / "setup.py"))
+    asked = {None: settings["install_requires"], **settings["extras_require"]}
+    return {
+        extra: {re.match(r"[\w.-]+", line)[0] for line in lines} for extra, lines in asked.items()
+    }
+
+
+def test_each_extra_brings_the_modules_that_the_hint_names(required):
+    files, report, cli = (set(EXTRAS[extra][1]) for extra in ("files", "report", "cli"))
+    assert (required["files"], required["report"]) == (files, report)
+    assert required["cli"] == files | report | cli
+    assert required["cli"] <= required["dev"]
+
+
+def test_every_import_of_the_library_is_a_requirement_of_the_core_or_of_an_extra(required):
+    known = set().union(*(required[extra] for extra in (None, "cli", "files", "report")))
+    distributions = packages_distributions()
+    imported = {
+        name.split(".")[0]
+        for path in MODULES
+        for name in absolute_imports(
+            path.read_text("utf-8"), module_name(path), path.name == "__init__.py"
+        )
+    } - {"tf_autosample", *sys.stdlib_module_names}
+    assert {"google", "grpc", "polars", "typer"} <= imported
+    unknown = {
+        name
+        for name in imported
+        if not known & {found.lower().replace("_", "-") for found in distributions.get(name, [])}
+    }
+    assert unknown == set()

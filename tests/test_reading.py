@@ -378,10 +378,12 @@ def test_other_encodings_are_refused_with_the_row(tmp_path, name):
         read_interactions(path)
 
 
-def test_unclosed_quote_is_refused_with_a_row(tmp_path):
+def test_unclosed_quote_is_a_bad_row_and_loses_no_other(tmp_path):
     path = write(tmp_path, "log.csv", 'user_id,item_id\n1,2\n3,"4\n5,6\n')
-    with pytest.raises(DataError, match=r"log.csv, row \d must be CSV.*quote"):
-        read_interactions(path, on_bad_row="skip")
+    with pytest.raises(DataError, match=r"log.csv, row 3: the line must be CSV.*quote"):
+        read_interactions(path)
+    data = read_interactions(path, on_bad_row="skip")
+    assert named(data) == [(1, 2, None), (5, 6, None)] and data.num_skipped == 1
 
 
 def test_file_of_another_format_is_refused(tmp_path):

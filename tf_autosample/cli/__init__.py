@@ -3,23 +3,7 @@
 import os
 import sys
 
-import typer
-
-from tf_autosample import __version__
-
-app = typer.Typer(
-    help="Find the negative sampler that suits your model and data, train, export and serve.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-
-
-@app.callback(invoke_without_command=True)
-def _options(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit()
+from tf_autosample.extras import MissingExtra, explain_missing
 
 
 def main() -> None:
@@ -28,14 +12,17 @@ def main() -> None:
     # faster on CPU.
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from tf_autosample.cli import commands  # noqa: F401  registers the commands
     from tf_autosample.serving import ServingError
 
     try:
-        app()
-    except (ValueError, OSError, ServingError) as error:
-        typer.echo(f"autosample: {error}", err=True)
+        with explain_missing():
+            from tf_autosample.cli import commands  # noqa: F401  registers the commands
+            from tf_autosample.cli.app import app
+
+            app()
+    except (ValueError, OSError, ServingError, MissingExtra) as error:
+        print(f"autosample: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("autosample: interrupted", err=True)
+        print("autosample: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tf_autosample.cli import app
 from tf_autosample.cli import train_commands as train_commands  # they stand first in the help
+from tf_autosample.cli.app import app
 from tf_autosample.cli.options import Json, RunPath, print_values
 
 Target = Annotated[

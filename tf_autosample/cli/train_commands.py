@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tf_autosample.cli import app
+from tf_autosample.cli.app import app
 from tf_autosample.cli.options import Json, Workers, print_values, spread
 from tf_autosample.cli.settings import ComparisonSettings, DataSettings, TrainingSettings
 

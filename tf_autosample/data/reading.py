@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 from tf_autosample.data.formats import Format, Table, drop_bad_rows, find_format, read_table
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.data.vocabulary import Vocabulary
+from tf_autosample.extras import explain_missing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,10 +44,13 @@ class InteractionData:
     titles: np.ndarray | None = None
 
 
+@explain_missing()
 def read_interactions(
     path: str | os.PathLike,
     *,
     format: Format | None = None,
+    columns: Sequence[str] | None = None,
+    separator: str | None = None,
     user: str = "user_id",
     item: str = "item_id",
     timestamp: str | None = None,
@@ -70,8 +75,11 @@ def read_interactions(
 
     Args:
         path: file.
-        format: str. Defaults to what the suffix says: .csv, .tsv, .inter, .parquet, .jsonl,
-            .ndjson, .txt (adjacency).
+        format: str. Defaults to what the suffix says: .csv, .dat, .tsv, .inter, .parquet, .jsonl,
+            .ndjson, .txt (adjacency), text also with .gz or .zst behind it.
+        columns: list of str. Names of all columns, in their order, for CSV or TSV without a
+            header line.
+        separator: str. Between the fields of CSV or TSV, if not a comma or a tab.
         user: str. Column of user ids; not used for adjacency text.
         item: str. Column of item ids; not used for adjacency text.
         timestamp: str. Column of times, numbers (a fraction is cut off) or, in Parquet, dates
@@ -97,12 +105,13 @@ def read_interactions(
     """
     path = pathlib.Path(path)
     file_format = find_format(path, format)
+    names = columns
     columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
     columns = {role: name for role, name in columns.items() if name is not None}
     _check_arguments(file_format, columns, min_rating, core, on_bad_row, on_unknown)
     if not path.is_file():
         raise DataError(f"`path` must be an existing file. Received: path={str(path)!r}.")
-    table = read_table(path, file_format, columns)
+    table = read_table(path, file_format, columns, names=names, separator=separator)
     frame, num_skipped = drop_bad_rows(path, table, columns, on_bad_row)
     num_good = len(frame)
     if min_rating is not None:

@@ -27,6 +27,7 @@ class LightGCN(GraphModel):
     Reference: He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for
     Recommendation", SIGIR 2020, arXiv 2002.02126.
 
+    >>> from tf_autosample import Interactions, LightGCN, UniformSampler
     >>> log = Interactions([0, 1, 1], [0, 0, 1], num_users=2, num_items=3)
     >>> model = LightGCN(log, UniformSampler(), dim=8, seed=1)
     """

@@ -23,6 +23,7 @@ class MatrixFactorization(RetrievalModel):
         seed: Seeds the initial embeddings.
         **kwargs: `loss`, `normalize` of `RetrievalModel`.
 
+    >>> from tf_autosample import DynamicSampler, MatrixFactorization
     >>> model = MatrixFactorization(100, 200, DynamicSampler(8), seed=1)
     """
 

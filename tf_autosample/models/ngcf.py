@@ -34,6 +34,7 @@ class NGCF(GraphModel):
     Reference: Wang et al., "Neural Graph Collaborative Filtering", SIGIR 2019, arXiv 1905.08108,
     equation 7.
 
+    >>> from tf_autosample import NGCF, Interactions, UniformSampler
     >>> log = Interactions([0, 1, 1], [0, 0, 1], num_users=2, num_items=3)
     >>> model = NGCF(log, UniformSampler(), dim=8, seed=1)
     """

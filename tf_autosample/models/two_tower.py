@@ -97,6 +97,9 @@ class TwoTower(RetrievalModel):
     Reference: Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item
     Recommendations", RecSys 2019.
 
+    >>> import keras
+    >>> import numpy as np
+    >>> from tf_autosample import EmbeddingTable, TwoTower, UniformSampler
     >>> def tower(rows):
     ...     ids, age = keras.Input((), dtype="int32", name="id"), keras.Input((1,), name="age")
     ...     joined = keras.layers.Concatenate()([EmbeddingTable(rows, 16)(ids), age])

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from tf_autosample.extras import explain_missing
 from tf_autosample.report.arms import epoch_ticks, label, measured
 
 
+@explain_missing()
 def curves_text(history: Mapping, *, width: int = 80, height: int = 18) -> str:
     """Draws the validation curves of all arms with characters.
 

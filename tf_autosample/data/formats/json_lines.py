@@ -1,39 +1,37 @@
 """Reads JSON lines, each row with its line in the file and each id with its type."""
 
-import itertools
 import json
 import pathlib
 from typing import TYPE_CHECKING
 
-from tf_autosample.data.formats.text import CHUNK, locate_columns
+from tf_autosample.data.formats.content import text_lines
+from tf_autosample.data.formats.header import locate_columns
 
 if TYPE_CHECKING:
     import polars as pl
 
-# polars turns what it finds in a column of strings into text. Text like this may have been
-# something else.
-NOT_SURELY_A_STRING = r"^(-?(0|[1-9])[\d.eE+-]*|true|false|[\[{].*)$"
+CHUNK = 100_000  # lines parsed by Python at a time
+# polars turns what it finds in a column of strings into text, half a surrogate pair into a zero.
+# Text like this may have been something else.
+NOT_SURELY_A_STRING = r"^(-?(0|[1-9])[\d.eE+-]*|true|false|[\[{].*)$|\x00"
 
 
-def read_json_lines(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataFrame":
-    """Return `row`, `fault`, int64 or string ids as the first line has them, and numbers as text.
+def read_json_lines(path: pathlib.Path, first: str, columns: dict[str, str]) -> "pl.DataFrame":
+    """Return `row`, `fault`, int64 or string ids as the first line has them, and the rest as text.
 
     An id of the other type than the first one is a fault.
     """
-    frame = _read_clean(path, columns)
+    frame = _read_clean(path, first, columns)
     return _read_line_by_line(path, columns) if frame is None else frame
 
 
-def _read_clean(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataFrame | None":
+def _read_clean(path: pathlib.Path, line: str, columns: dict[str, str]) -> "pl.DataFrame | None":
     """Read with polars; None where that fails or could hide something."""
     import polars as pl
 
-    with path.open(encoding="utf-8") as file:
-        try:
-            first = json.loads(file.readline())
-        except ValueError:
-            return None
-    if not isinstance(first, dict):
+    first = _parse(line)
+    # `read_ndjson` would take such a name for a pattern, and may find another file by it.
+    if first is None or set("*?[") & set(str(path)):
         return None
     schema = dict.fromkeys(columns.values(), pl.String)
     for role in ("user", "item"):
@@ -41,9 +39,9 @@ def _read_clean(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataFrame | 
         if type(value) not in (int, str):
             return None
         schema[columns[role]] = pl.Int64 if type(value) is int else pl.String
-    roles = {name: role for role, name in columns.items()}
+    by_role = [pl.col(name).alias(role) for role, name in columns.items()]
     try:
-        frame = pl.read_ndjson(path, schema=schema).rename(roles)
+        frame = pl.read_ndjson(path, schema=schema).select(by_role)
     except (pl.exceptions.PolarsError, OSError):
         return None
     num_lines = pl.scan_lines(path, glob=False).select(pl.len()).collect().item()
@@ -61,10 +59,9 @@ def _read_line_by_line(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataF
     kinds: dict[str, type] = {}
     known: dict[str, None] = {}
     chunks = []
-    with path.open(encoding="utf-8-sig") as file:
-        lines = ((row, line) for row, line in enumerate(file, 1) if not line.isspace())
-        while rows := list(itertools.islice(lines, CHUNK)):
-            chunks.append(_json_columns(rows, columns, kinds, known))
+    lines = text_lines(path).filter(pl.col("line").str.contains(r"\S"))
+    for batch in lines.collect_batches(chunk_size=CHUNK):
+        chunks.append(_json_columns(batch.rows(), columns, kinds, known))
     if known:
         locate_columns(path, list(known), columns)
     ids = {role: pl.Int64 if kinds.get(role) is int else pl.String for role in ("user", "item")}
@@ -82,13 +79,10 @@ def _json_columns(
     """Parse numbered lines; the type of the first id of a role settles `kinds` for all."""
     records, faults = [], []
     for _, line in rows:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        is_object = isinstance(record, dict)
-        faults.append(None if is_object else f"the line must be a JSON object: {line[:60]!r}.")
-        records.append(record if is_object else {})
+        record = _parse(line)
+        bad = f"the line must be a JSON object: {line[:60]!r}."
+        faults.append(bad if record is None else None)
+        records.append(record or {})
         known.update(dict.fromkeys(records[-1]))
     chunk = {"row": [row for row, _ in rows], "fault": faults}
     for role, name in columns.items():
@@ -96,9 +90,29 @@ def _json_columns(
         if role in ("user", "item"):
             _refuse_mixed_ids(values, faults, name, role, kinds)
         else:
-            values = [None if value is None else str(value) for value in values]
+            values = [_text(value) for value in values]
         chunk[role] = values
     return chunk
+
+
+def _parse(line: str) -> dict | None:
+    """Return the object on a line, None if there is none or it holds what no text can."""
+    try:
+        record = json.loads(line)
+        if "\\u" in line:
+            json.dumps(record, ensure_ascii=False).encode()  # fails for half a surrogate pair
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _text(value: object) -> str | None:
+    """Return a value as polars writes it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value)
 
 
 def _refuse_mixed_ids(values, faults, name, role, kinds) -> None:
