@@ -62,5 +62,5 @@ def test_keras_file_brings_the_weights_back(tmp_path):
 
 @pytest.mark.parametrize("size", [(0, 3), (3, 0)])
 def test_empty_table_is_refused(size):
-    with pytest.raises(ValueError, match="`rows` and `dim` must be >= 1"):
+    with pytest.raises(ValueError, match="`(rows|dim)` must be >= 1. Received: (rows|dim)=0"):
         EmbeddingTable(*size)

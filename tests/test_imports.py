@@ -13,7 +13,9 @@ import setuptools
 from tf_autosample.extras import EXTRAS
 
 ROOT = Path(__file__).parent.parent
-ORDER = "extras data batches samplers evaluation models search report export serving testing cli".split()
+ORDER = (
+    "extras data batches samplers evaluation models search report export serving testing cli"
+).split()
 LIGHT = "extras data evaluation.metrics search.strategies serving cli".split()
 HEAVY = {"grpc", "keras", "matplotlib", "polars", "scipy", "tensorflow", "tensorflow_recommenders"}
 

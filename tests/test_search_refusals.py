@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import test_cli
 from small_search import TRAIN, VALIDATION, build_batches, build_model, run
 
 from tf_autosample import (
@@ -93,3 +94,12 @@ def test_two_towers_train_as_such_while_the_weights_of_the_samplers_learn(criter
     LearningStep(model, criterion, 0.1, VALIDATION)(next(iter(model.batches)))
     assert set(HEARD) == flags
     assert HEARD[0] is True
+
+
+def test_command_line_exits_with_2_where_all_samplers_diverge(tmp_path, capsys):
+    data = test_cli.write_block_data(tmp_path / "train.csv")
+    options = [*test_cli.SEARCH, "--learning-rate", "1e20", "--max-epochs", 2]
+    code = test_cli.run("train", "--train", data, "--out", tmp_path / "run", *options)
+    shown = capsys.readouterr().err
+    assert code == 2
+    assert "autosample: No arm could be measured." in shown and "Traceback" not in shown

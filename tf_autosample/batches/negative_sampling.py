@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import ComplementSampler, Proposal
+from tf_autosample.data.checks import at_least, check_interactions
 from tf_autosample.data.interactions import Interactions
 
 # Random streams. A popularity column has that of its power, whatever columns stand beside it: 1
@@ -71,6 +72,8 @@ class NegativeSampling(keras.layers.Layer):
     ):
         super().__init__(name=name, trainable=False, **kwargs)
         check_device(device)
+        check_interactions(interactions=interactions)
+        seed = at_least(-(2**63), seed=seed)
         self.proposal = as_proposal(sampler)
         if model is not None and self.proposal != model.sampler.proposal:
             raise ValueError(
@@ -140,7 +143,11 @@ def as_proposal(sampler) -> Proposal:
     """Returns what a sampler needs, or M uniform columns for an integer M."""
     if isinstance(sampler, Proposal):
         return sampler
-    return sampler.proposal if hasattr(sampler, "proposal") else Proposal(uniform=sampler)
+    return (
+        sampler.proposal
+        if hasattr(sampler, "proposal")
+        else Proposal(uniform=at_least(1, candidates=sampler))
+    )
 
 
 def hashed(*numbers: int) -> int:

@@ -16,6 +16,7 @@ from tf_autosample.batches.negative_sampling import (
     check_device,
     hashed,
 )
+from tf_autosample.data.checks import at_least, check_interactions
 from tf_autosample.data.interactions import DataError, Interactions
 
 ORDER = -1  # the random stream of the order of rows; see `negative_sampling` for the others
@@ -106,8 +107,10 @@ def training_batches(
         DataError: If there is no interaction or a user has no item left as a negative.
         ValueError: If an argument is out of range.
     """
-    proposal = as_proposal(candidates)
-    _check_arguments(interactions, batch_size, shard, placement, model)
+    check_interactions(interactions=interactions)
+    proposal, batch_size = as_proposal(candidates), at_least(1, batch_size=batch_size)
+    seed = at_least(-(2**63), seed=seed)
+    _check_arguments(interactions, shard, placement, model)
     check_device(device)
     num_rows = len(interactions) // shard[1]
     steps = -(-num_rows // batch_size)
@@ -169,11 +172,9 @@ def _row_reader(interactions, batch_size, num_rows, steps, seed, shard):
     return read_rows
 
 
-def _check_arguments(interactions, batch_size, shard, placement, model) -> None:
-    index, count = shard
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be >= 1. Received: batch_size={batch_size!r}.")
-    if not 0 <= index < count:
+def _check_arguments(interactions, shard, placement, model) -> None:
+    index, count = (at_least(0, shard=one) for one in shard)
+    if not index < count:
         raise ValueError(f"`shard` must be (index, count), index < count. Received: {shard!r}.")
     if placement not in ("step", "pipeline"):
         raise ValueError(f"`placement` must be 'step' or 'pipeline'. Received: {placement!r}.")

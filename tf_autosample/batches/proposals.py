@@ -1,6 +1,5 @@
 """Laws that candidates are drawn from: uniform and popularity, outside a user's history."""
 
-import math
 import weakref
 from dataclasses import dataclass
 from typing import Self
@@ -8,6 +7,7 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.data.interactions import DataError, Interactions
 
 # Total of the integer weights of a popularity proposal. Integers keep the draw exact (a float
@@ -46,9 +46,11 @@ class Proposal:
     popularity: tuple[float, ...] = ()
 
     def __post_init__(self):
-        is_finite = all(math.isfinite(power) for power in self.popularity)
-        is_distinct = len(set(self.popularity)) == len(self.popularity)
-        if self.uniform < 0 or self.num_columns < 1 or not (is_finite and is_distinct):
+        uniform = at_least(0, uniform=self.uniform)
+        powers = tuple(number(popularity=power) for power in self.popularity)
+        object.__setattr__(self, "uniform", uniform)
+        object.__setattr__(self, "popularity", powers)
+        if self.num_columns < 1 or len(set(powers)) < len(powers):
             raise ValueError(
                 "A `Proposal` must have at least one column, and finite powers that differ. "
                 f"Received: uniform={self.uniform!r}, popularity={self.popularity!r}."

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.pipeline import TrainingBatches
-from tf_autosample.data.checks import check_id_space
+from tf_autosample.data.checks import at_least, check_id_space, number
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import (
     EpochStart,
@@ -91,9 +91,11 @@ class RetrievalModel(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_users, self.num_items = num_users, num_items
-        self._trained = TrainedIds(num_users, num_items)
-        self.ranking_loss, self.l2, self.normalize = loss, l2, normalize
+        self.num_users = at_least(1, num_users=num_users)
+        self.num_items = at_least(1, num_items=num_items)
+        self._trained = TrainedIds(self.num_users, self.num_items)
+        self.ranking_loss, self.normalize = loss, normalize
+        self.l2 = number(least=0, l2=l2)
         is_mixture = isinstance(sampler, SamplerMixture)
         self.sampler = sampler if is_mixture else SamplerMixture(sampler)
         _check_loss(loss, self.sampler)

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least
+
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
 class EmbeddingTable(keras.layers.Layer):
@@ -27,16 +29,13 @@ class EmbeddingTable(keras.layers.Layer):
 
     def __init__(self, rows: int, dim: int, *, initializer=None, seed: int = 0, **kwargs):
         super().__init__(**kwargs)
-        if rows < 1 or dim < 1:
-            raise ValueError(
-                f"`rows` and `dim` must be >= 1. Received: rows={rows!r}, dim={dim!r}."
-            )
-        self.rows, self.dim, self.seed = rows, dim, seed
+        self.rows, self.dim = at_least(1, rows=rows), at_least(1, dim=dim)
+        self.seed = at_least(0, most=2**32 - 1, seed=seed)
         self.initializer = keras.initializers.get(
-            initializer or keras.initializers.GlorotUniform(seed=seed)
+            initializer or keras.initializers.GlorotUniform(seed=self.seed)
         )
         self.embeddings = self.add_weight(
-            shape=(rows, dim), initializer=self.initializer, name="embeddings"
+            shape=(self.rows, self.dim), initializer=self.initializer, name="embeddings"
         )
         self.embeddings.is_table = True  # tells `LazyAdam`
         self.built = True

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, check_interactions, seeded
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.base import Encoders, RetrievalModel
 from tf_autosample.models.embedding import EmbeddingTable
@@ -29,13 +30,9 @@ class InteractionGraph(keras.layers.Layer):
 
     def __init__(self, num_users: int, num_items: int, num_interactions: int, **kwargs):
         super().__init__(**kwargs)
-        if num_interactions < 1:
-            raise ValueError(
-                "`num_interactions` must be >= 1: a graph needs an edge. "
-                f"Received: num_interactions={num_interactions!r}."
-            )
-        self.num_users, self.num_items = num_users, num_items
-        self.num_interactions = num_interactions
+        self.num_users = at_least(1, num_users=num_users)
+        self.num_items = at_least(1, num_items=num_items)
+        self.num_interactions = at_least(1, num_interactions=num_interactions)
         self.supports_jit = False  # XLA has no sparse matrices
         # Bare variables: Keras would count its own among the weights.
         self.indices = tf.Variable(np.zeros((2 * num_interactions, 2), np.int64), trainable=False)
@@ -151,20 +148,19 @@ class GraphModel(RetrievalModel):
         seed: int = 0,
         **kwargs,
     ):
+        is_graph = isinstance(interactions, InteractionGraph)
+        if not is_graph:
+            check_interactions(interactions=interactions)
         size = interactions.num_users, interactions.num_items
         super().__init__(*size, sampler, l2=l2, **kwargs)
-        if num_layers < 1:
-            raise ValueError(
-                f"`num_layers` must be >= 1. Received: num_layers={num_layers!r}. "
-                "Without layers it is `MatrixFactorization`."
-            )
-        is_graph = isinstance(interactions, InteractionGraph)
         self.graph = interactions if is_graph else InteractionGraph.of(interactions)
-        self.dim, self.num_layers, self.seed = dim, num_layers, seed
+        # Without layers it would be `MatrixFactorization`.
+        self.dim, self.num_layers = at_least(1, dim=dim), at_least(1, num_layers=num_layers)
+        self.seed = seeded(seed=seed)
         self.initializer = keras.initializers.get(initializer)
         self.users, self.items = (
             EmbeddingTable(
-                rows, dim, initializer=self._seeded(place), seed=2 * seed + place, name=name
+                rows, dim, initializer=self._seeded(place), seed=2 * self.seed + place, name=name
             )
             for place, (rows, name) in enumerate(
                 [(self.num_users, "users"), (self.num_items, "items")]

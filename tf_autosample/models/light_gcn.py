@@ -42,7 +42,7 @@ class LightGCN(GraphModel):
         **kwargs,
     ):
         super().__init__(interactions, sampler, dim=dim, num_layers=num_layers, **kwargs)
-        self.complete(num_layers, dim)
+        self.complete(self.num_layers, self.dim)
 
     def propagate(self, emb, multiply):
         layers = [emb]

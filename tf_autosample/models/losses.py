@@ -17,6 +17,8 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import number
+
 
 class Loss:
     """Base of the losses: frozen dataclasses that Keras can save.
@@ -60,8 +62,7 @@ def _logits(negative_scores, temperature, log_q):
 
 def _check_above_zero(**arguments: float) -> None:
     for name, value in arguments.items():
-        if not 0 < value < float("inf"):
-            raise ValueError(f"`{name}` must be a number > 0. Received: {name}={value!r}.")
+        number(above=0, **{name: value})
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -144,10 +145,7 @@ class CosineContrastive(Loss):
 
     def __post_init__(self):
         _check_above_zero(negative_weight=self.negative_weight)
-        if not -1 <= self.margin < 1:
-            raise ValueError(
-                f"`margin` must be a cosine in [-1, 1). Received: margin={self.margin!r}."
-            )
+        number(least=-1, below=1, margin=self.margin)
 
     def __call__(self, positive_scores, negative_scores, *, weights=None, log_q=None):
         del log_q

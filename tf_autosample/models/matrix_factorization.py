@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, seeded
 from tf_autosample.models.base import Encoders, RetrievalModel
 from tf_autosample.models.embedding import EmbeddingTable
 from tf_autosample.samplers import Samplers
@@ -38,10 +39,11 @@ class MatrixFactorization(RetrievalModel):
         **kwargs,
     ):
         super().__init__(num_users, num_items, sampler, l2=l2, **kwargs)
-        self.dim, self.seed = dim, seed
-        self.users = EmbeddingTable(num_users, dim, seed=2 * seed, name="users")
-        self.items = EmbeddingTable(num_items, dim, seed=2 * seed + 1, name="items")
-        self.complete(num_layers=0, dim=dim)
+        self.dim, self.seed = at_least(1, dim=dim), seeded(seed=seed)
+        seeds = 2 * self.seed, 2 * self.seed + 1
+        self.users = EmbeddingTable(num_users, dim, seed=seeds[0], name="users")
+        self.items = EmbeddingTable(num_items, dim, seed=seeds[1], name="items")
+        self.complete(num_layers=0, dim=self.dim)
 
     def encode(self, training: bool = False) -> Encoders:
         return Encoders(

@@ -50,9 +50,9 @@ class NGCF(GraphModel):
     ):
         super().__init__(interactions, sampler, dim=dim, num_layers=num_layers, **kwargs)
         self.neighbour_weights, self.interaction_weights = (
-            [self._layer_weight(kind, layer) for layer in range(num_layers)] for kind in (0, 1)
+            [self._layer_weight(kind, layer) for layer in range(self.num_layers)] for kind in (0, 1)
         )
-        self.complete(num_layers, dim)
+        self.complete(self.num_layers, self.dim)
 
     def propagate(self, emb, multiply):
         layers = [emb]

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import number
+
 # What Keras lets every optimizer do, and its defaults. All but the clipping reads and writes every
 # row in every step, and the clipping would look at the parts of a row that a batch names twice.
 OF_WHOLE_TABLES = {
@@ -51,8 +53,12 @@ class LazyAdam(keras.optimizers.Optimizer):
         self, learning_rate=0.001, *, beta_1=0.9, beta_2=0.999, epsilon=1e-7, name="lazy_adam", **kw
     ):
         _refuse_whole_tables(kw)
+        if not callable(learning_rate):  # a schedule is
+            learning_rate = number(above=0, learning_rate=learning_rate)
         super().__init__(learning_rate=learning_rate, name=name, **kw)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.beta_1 = number(least=0, below=1, beta_1=beta_1)
+        self.beta_2 = number(least=0, below=1, beta_2=beta_2)
+        self.epsilon = number(above=0, epsilon=epsilon)
 
     def build(self, variables):
         if self.built:
@@ -110,6 +116,10 @@ class LazyAdam(keras.optimizers.Optimizer):
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config({**config})  # Keras puts a schedule in the place of its config
 
 
 def _refuse_whole_tables(options: dict) -> None:

@@ -1,5 +1,6 @@
 """Two towers: any Keras models over the features of users and of items."""
 
+import copy
 from collections.abc import Mapping
 
 import keras
@@ -187,7 +188,8 @@ class TwoTower(RetrievalModel):
 
     @classmethod
     def from_config(cls, config):
-        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in PARTS}
+        own = copy.deepcopy({name: config[name] for name in PARTS})  # Keras empties what it reads
+        parts = {name: keras.saving.deserialize_keras_object(one) for name, one in own.items()}
         return super().from_config({**config, **parts})
 
 

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import Proposal, SeenPairs
+from tf_autosample.data.checks import at_least
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
 from tf_autosample.samplers.view import CandidateView, view_of_tensors
@@ -227,11 +228,7 @@ class CandidateSampler(NegativeSampler):
 
     def __init__(self, num_candidates: int, *, name: str, **kwargs):
         super().__init__(name=name, **kwargs)
-        if num_candidates < 1:
-            raise ValueError(
-                f"`num_candidates` must be >= 1. Received: num_candidates={num_candidates!r}."
-            )
-        self.num_candidates = num_candidates
+        self.num_candidates = at_least(1, num_candidates=num_candidates)
 
     @property
     def traits(self) -> Traits:

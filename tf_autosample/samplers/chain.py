@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
@@ -69,14 +70,11 @@ class ChainSampler(NegativeSampler):
         name: str | None = None,
         **kwargs,
     ):
+        power = number(least=0, power=power)
         super().__init__(name=name or f"mcns{power:g}", **kwargs)
-        if not 0 <= power < float("inf"):
-            raise ValueError(f"`power` must be >= 0. Received: power={power!r}.")
-        for argument, value in {"num_steps": num_steps, "num_neighbors": num_neighbors}.items():
-            if value < 1:
-                raise ValueError(f"`{argument}` must be >= 1. Received: {argument}={value!r}.")
-        self.power, self.seed = float(power), seed
-        self.num_steps, self.num_neighbors = num_steps, num_neighbors
+        self.power, self.seed = power, seeded(seed=seed)
+        self.num_steps = at_least(1, num_steps=num_steps)
+        self.num_neighbors = at_least(1, num_neighbors=num_neighbors)
 
     @property
     def traits(self) -> Traits:

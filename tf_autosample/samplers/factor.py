@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.data.checks import number
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
 from tf_autosample.samplers.draws import categorical, split, uniform
@@ -39,10 +40,9 @@ class FactorSampler(NegativeSampler):
     """
 
     def __init__(self, rank_share: float = 0.05, *, name: str | None = None, **kwargs):
+        rank_share = number(above=0, rank_share=rank_share)
         super().__init__(name=name or f"aobpr{rank_share:g}", **kwargs)
-        if not 0 < rank_share < float("inf"):
-            raise ValueError(f"`rank_share` must be > 0. Received: rank_share={rank_share!r}.")
-        self.rank_share = float(rank_share)
+        self.rank_share = rank_share
 
     @property
     def traits(self) -> Traits:

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
 from tf_autosample.samplers.draws import uniform
@@ -28,13 +29,6 @@ def _through(gate: keras.layers.Dense, emb):
 def _exact(*embeddings):
     """The embeddings in float32: sums of exponentials and norms near 0 need it."""
     return [tf.cast(one, tf.float32) for one in embeddings]
-
-
-def _check_weight(auxiliary_weight: float) -> None:
-    if auxiliary_weight < 0:
-        raise ValueError(
-            f"`auxiliary_weight` must be >= 0. Received: auxiliary_weight={auxiliary_weight!r}."
-        )
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
@@ -74,16 +68,13 @@ class DisentangledSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        warmup_epochs = at_least(1, warmup_epochs=warmup_epochs)
+        auxiliary_weight = number(least=0, auxiliary_weight=auxiliary_weight)
         is_default = (warmup_epochs, auxiliary_weight) == (100, 0.3)
         setting = "" if is_default else f"-{warmup_epochs}-{auxiliary_weight:g}"
         super().__init__(num_candidates, name=name or f"dens{num_candidates}{setting}", **kwargs)
-        if warmup_epochs < 1:
-            raise ValueError(
-                f"`warmup_epochs` must be >= 1. Received: warmup_epochs={warmup_epochs!r}."
-            )
-        _check_weight(auxiliary_weight)
-        self.warmup_epochs, self.auxiliary_weight = warmup_epochs, float(auxiliary_weight)
-        self.seed = seed
+        self.warmup_epochs, self.auxiliary_weight = warmup_epochs, auxiliary_weight
+        self.seed = seeded(seed=seed)
 
     @property
     def traits(self) -> Traits:
@@ -194,14 +185,13 @@ class AugmentedSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        gain_weight = number(least=0, gain_weight=gain_weight)
+        auxiliary_weight = number(least=0, auxiliary_weight=auxiliary_weight)
         is_default = (gain_weight, auxiliary_weight) == (1.0, 0.01)
         setting = "" if is_default else f"-{gain_weight:g}-{auxiliary_weight:g}"
         super().__init__(num_candidates, name=name or f"ans{num_candidates}{setting}", **kwargs)
-        if gain_weight < 0:
-            raise ValueError(f"`gain_weight` must be >= 0. Received: gain_weight={gain_weight!r}.")
-        _check_weight(auxiliary_weight)
-        self.gain_weight, self.auxiliary_weight = float(gain_weight), float(auxiliary_weight)
-        self.seed = seed
+        self.gain_weight, self.auxiliary_weight = gain_weight, auxiliary_weight
+        self.seed = seeded(seed=seed)
 
     @property
     def traits(self) -> Traits:

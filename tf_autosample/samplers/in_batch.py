@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
 from tf_autosample.samplers.draws import integers
@@ -77,9 +78,7 @@ class MixedSampler(InBatchSampler):
     def __init__(self, num_uniform: int = 1024, *, name: str | None = None, **kwargs):
         default = "mixed" if num_uniform == 1024 else f"mixed{num_uniform}"
         super().__init__(name=name or default, **kwargs)
-        if num_uniform < 1:
-            raise ValueError(f"`num_uniform` must be >= 1. Received: num_uniform={num_uniform!r}.")
-        self.num_uniform = num_uniform
+        self.num_uniform = at_least(1, num_uniform=num_uniform)
 
     def draw(self, view):
         num_items = self.popularity.shape[0]

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import SeenPairs
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
@@ -79,28 +80,14 @@ class MemorySampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        variance_weight = number(least=0, variance_weight=variance_weight)
         default = f"srns{variance_weight:g}-{memory_size}"
         super().__init__(num_candidates, name=name or default, **kwargs)
-        if not 1 <= memory_size <= num_candidates:
-            raise ValueError(
-                "`memory_size` must be in [1, num_candidates]. Received: "
-                f"memory_size={memory_size!r}, num_candidates={num_candidates!r}."
-            )
-        if variance_weight < 0:
-            raise ValueError(
-                f"`variance_weight` must be >= 0. Received: variance_weight={variance_weight!r}."
-            )
-        above_zero = {
-            "temperature": temperature,
-            "num_warm_up_epochs": num_warm_up_epochs,
-            "num_snapshots": num_snapshots,
-        }
-        for argument, value in above_zero.items():
-            if value <= 0:
-                raise ValueError(f"`{argument}` must be > 0. Received: {argument}={value!r}.")
-        self.variance_weight, self.temperature = float(variance_weight), float(temperature)
-        self.memory_size = memory_size
-        self.num_warm_up_epochs, self.num_snapshots = num_warm_up_epochs, num_snapshots
+        self.variance_weight = variance_weight
+        self.temperature = number(above=0, temperature=temperature)
+        self.memory_size = at_least(1, most=self.num_candidates, memory_size=memory_size)
+        self.num_warm_up_epochs = at_least(1, num_warm_up_epochs=num_warm_up_epochs)
+        self.num_snapshots = at_least(1, num_snapshots=num_snapshots)
 
     @property
     def traits(self) -> Traits:

@@ -6,6 +6,7 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import number
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Formed, Traits
 from tf_autosample.samplers.draws import uniform
@@ -85,13 +86,10 @@ class DimensionMixupSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        positive_weight = number(above=0, positive_weight=positive_weight)
         setting = "" if positive_weight == 2 else f"-{positive_weight:g}"
         super().__init__(num_candidates, name=name or f"dins{num_candidates}{setting}", **kwargs)
-        if positive_weight <= 0:
-            raise ValueError(
-                f"`positive_weight` must be > 0. Received: positive_weight={positive_weight!r}."
-            )
-        self.positive_weight = float(positive_weight)
+        self.positive_weight = positive_weight
 
     @property
     def traits(self) -> Traits:

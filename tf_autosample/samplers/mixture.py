@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import Proposal, SeenPairs
+from tf_autosample.data.checks import number
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import NegativeSampler, TensorLayer
 from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
@@ -67,10 +68,8 @@ class SamplerMixture(TensorLayer):
                 "`samplers` must hold at least one sampler, each with its own name (pass "
                 f"`name=`). Received names: {names}."
             )
-        if not temperature > 0:
-            raise ValueError(f"`temperature` must be > 0. Received: temperature={temperature!r}.")
         self.samplers = samplers
-        self.temperature = temperature
+        self.temperature = number(above=0, temperature=temperature)
         self.logits = self.add_weight(
             shape=(len(names),), initializer="zeros", autocast=False, name="logits"
         )

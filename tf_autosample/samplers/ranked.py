@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Negatives, Traits
 from tf_autosample.samplers.draws import integers
@@ -38,12 +39,7 @@ class TopSampler(CandidateSampler):
         self, num_best: int = 5, num_candidates: int = 32, *, name: str | None = None, **kwargs
     ):
         super().__init__(num_candidates, name=name or f"dns{num_best}of{num_candidates}", **kwargs)
-        if not 1 <= num_best <= num_candidates:
-            raise ValueError(
-                f"`num_best` must be in [1, num_candidates = {num_candidates}]. "
-                f"Received: num_best={num_best!r}."
-            )
-        self.num_best = num_best
+        self.num_best = at_least(1, most=self.num_candidates, num_best=num_best)
 
     @property
     def traits(self) -> Traits:
@@ -92,17 +88,13 @@ class AdaptiveHardnessSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        hardness = number(above=0, hardness=hardness)
+        # From -1 on, high-scored positives would get harder negatives.
+        shift, power = number(shift=shift), number(below=-1, power=power)
         is_default = (hardness, shift, power) == (0.1, 1.0, -2.0)
         setting = "" if is_default else f"-{hardness:g}-{shift:g}-{-power:g}"
         super().__init__(num_candidates, name=name or f"ahns{num_candidates}{setting}", **kwargs)
-        if hardness <= 0:
-            raise ValueError(f"`hardness` must be > 0. Received: hardness={hardness!r}.")
-        if power >= -1:
-            raise ValueError(
-                "`power` must be < -1, or high-scored positives would get harder negatives. "
-                f"Received: power={power!r}."
-            )
-        self.hardness, self.shift, self.power = float(hardness), float(shift), float(power)
+        self.hardness, self.shift, self.power = hardness, shift, power
 
     @property
     def traits(self) -> Traits:

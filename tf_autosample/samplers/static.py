@@ -3,6 +3,7 @@
 import keras
 
 from tf_autosample.batches.proposals import Proposal
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import Negatives, Traits
 
@@ -23,11 +24,7 @@ class UniformSampler(NegativeSampler):
     def __init__(self, num_negatives: int = 1, *, name: str | None = None, **kwargs):
         default = "uniform" if num_negatives == 1 else f"uniform{num_negatives}"
         super().__init__(name=name or default, **kwargs)
-        if num_negatives < 1:
-            raise ValueError(
-                f"`num_negatives` must be >= 1. Received: num_negatives={num_negatives!r}."
-            )
-        self.num_negatives = num_negatives
+        self.num_negatives = at_least(1, num_negatives=num_negatives)
 
     @property
     def traits(self) -> Traits:
@@ -57,9 +54,10 @@ class PopularitySampler(NegativeSampler):
     """
 
     def __init__(self, power: float = 0.75, *, name: str | None = None, **kwargs):
+        power = number(power=power)
         default = "popularity" if power == 0.75 else f"popularity{power:g}"
         super().__init__(name=name or default, **kwargs)
-        self.power = float(power)
+        self.power = power
 
     @property
     def traits(self) -> Traits:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_autosample.batches.proposals import ComplementSampler
+from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidateSampler, NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
@@ -49,16 +50,11 @@ class SoftmaxSampler(CandidateSampler):
         name: str | None = None,
         **kwargs,
     ):
+        hardness = number(above=0, hardness=hardness)
         default = f"softmax-v{hardness:g}-{num_candidates}"
         super().__init__(num_candidates, name=name or default, **kwargs)
-        if not 0 < hardness < float("inf"):
-            raise ValueError(f"`hardness` must be > 0. Received: hardness={hardness!r}.")
-        if num_candidates < 2:
-            raise ValueError(
-                "`num_candidates` must be >= 2: there is nothing to weigh in one. "
-                f"Received: num_candidates={num_candidates!r}."
-            )
-        self.hardness = float(hardness)
+        at_least(2, num_candidates=num_candidates)  # there is nothing to weigh in one
+        self.hardness = hardness
 
     @property
     def traits(self) -> Traits:
@@ -121,16 +117,10 @@ class ResamplingSampler(NegativeSampler):
         **kwargs,
     ):
         super().__init__(name=name or f"adasir{num_negatives}-{num_candidates}", **kwargs)
-        sizes = {
-            "num_negatives": num_negatives,
-            "pool_size": pool_size,
-            "num_candidates": num_candidates,
-        }
-        for argument, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"`{argument}` must be >= 1. Received: {argument}={value!r}.")
-        self.num_negatives = num_negatives
-        self.pool_size, self.num_candidates, self.seed = pool_size, num_candidates, seed
+        self.num_negatives = at_least(1, num_negatives=num_negatives)
+        self.pool_size = at_least(1, pool_size=pool_size)
+        self.num_candidates = at_least(1, num_candidates=num_candidates)
+        self.seed = seeded(seed=seed)
         self._uniform: ComplementSampler | None = None
 
     @property

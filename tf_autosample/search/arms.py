@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from tf_autosample.data.checks import at_least, number
+
 # Two arms are said to tie when the paired t of their metrics is smaller.
 TIE_T = 2.0
 # Grades of hardness, each with the selectivity below which it ends.
@@ -78,9 +80,11 @@ class Arm:
                 raise ValueError(
                     f"`weights` of an arm must be >= 0 and sum to 1. Received: {weights}."
                 )
-        for name, value in (("learning_rate", self.learning_rate), ("l2", self.l2)):
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"`{name}` of an arm must be >= 0. Received: {name}={value!r}.")
+        if self.learning_rate is not None:
+            self.learning_rate = number(above=0, learning_rate=self.learning_rate)
+        if self.l2 is not None:
+            self.l2 = number(least=0, l2=self.l2)
+        self.before_epochs = at_least(0, before_epochs=self.before_epochs)
         if bool(self.before) != bool(self.before_epochs):
             raise ValueError(
                 "`before` and `before_epochs` of an arm go together. "

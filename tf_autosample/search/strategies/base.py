@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tf_autosample.data.checks import number
 from tf_autosample.search.arms import Arm
 
 
@@ -43,11 +44,13 @@ class Strategy:
     sample_users: float | None = None
 
     def __post_init__(self):
-        if self.sample_users is not None and not 0 < self.sample_users <= 1:
-            raise ValueError(
-                "`sample_users` must be a fraction in (0, 1], or None. "
-                f"Received: sample_users={self.sample_users!r}."
-            )
+        if self.sample_users is not None:
+            self._keep(sample_users=number(above=0, most=1, sample_users=self.sample_users))
+
+    def _keep(self, **checked) -> None:
+        """Puts checked values in the place of what was given, as plain Python numbers."""
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
         """Returns the arms to begin with: the corners and the user's own, unless overridden."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.search.arms import Arm
 from tf_autosample.search.strategies.base import Decision, Strategy
 
@@ -37,11 +38,12 @@ class GradientSearch(Strategy):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.criterion not in CRITERIA or self.epochs < 1 or not self.rate > 0:
+        if self.criterion not in CRITERIA:
             raise ValueError(
-                f"`criterion` must be one of {', '.join(CRITERIA)}, `epochs` >= 1 and `rate` > 0. "
-                f"Received: {self!r}."
+                f"`criterion` must be one of {', '.join(CRITERIA)}. "
+                f"Received: criterion={self.criterion!r}."
             )
+        self._keep(epochs=at_least(1, epochs=self.epochs), rate=number(above=0, rate=self.rate))
 
     def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
         """Returns the mixture of all single samplers in their place, and the user's own arms."""

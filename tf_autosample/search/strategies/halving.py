@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.search.arms import Arm
 from tf_autosample.search.strategies.base import Decision, Strategy
 
@@ -39,8 +40,10 @@ class HalvingSearch(Strategy):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.first_rung < 1 or not self.factor > 1:
-            raise ValueError(f"`first_rung` must be >= 1 and `factor` > 1. Received: {self!r}.")
+        self._keep(
+            first_rung=at_least(1, first_rung=self.first_rung),
+            factor=number(above=1, factor=self.factor),
+        )
 
     def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
         alive = [arm for arm in arms if arm.dropped is None]

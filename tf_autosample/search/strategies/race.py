@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tf_autosample.data.checks import at_least, number
 from tf_autosample.search.arms import Arm
 from tf_autosample.search.strategies import ladders
 from tf_autosample.search.strategies.base import Decision, Strategy
@@ -59,15 +60,13 @@ class RaceSearch(Strategy):
 
     def __post_init__(self):
         super().__post_init__()
-        if (
-            min(self.first_rung, self.horizon, self.halve_from) < 1
-            or self.growth <= 1
-            or self.optimism < 0
-        ):
-            raise ValueError(
-                "`first_rung`, `horizon` and `halve_from` must be >= 1, `growth` > 1 and "
-                f"`optimism` >= 0. Received: {self!r}."
-            )
+        self._keep(
+            optimism=number(least=0, optimism=self.optimism),
+            horizon=at_least(1, horizon=self.horizon),
+            first_rung=at_least(1, first_rung=self.first_rung),
+            growth=number(above=1, growth=self.growth),
+            halve_from=at_least(1, halve_from=self.halve_from),
+        )
 
     @classmethod
     def thorough(cls, **changes) -> "RaceSearch":
