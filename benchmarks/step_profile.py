@@ -1,7 +1,7 @@
 """Where does the time of a training step go? CPU milliseconds of each part.
 
 Trains matrix factorization with one sampler after the other and times, on batches drawn before,
-functions that do more and more of a step: `pick` chooses the negatives, `loss` also gathers and
+functions that do more and more of a step: `draw` chooses the negatives, `loss` also gathers and
 scores them, `gradient` differentiates, `step` updates the tables as well. `input` is what the
 pipeline takes to draw a batch, `fit` a step as `fit` does it, with all of these and the loop of
 Keras. CPU time adds the threads up. The least of the rounds; takes two minutes.
@@ -37,12 +37,12 @@ def parts(one: Contestant) -> dict[str, Callable]:
 
     def gradient(batch):
         with tf.GradientTape() as tape:
-            loss = model._loss(batch)
+            loss = model.batch_loss(batch)
         return tape.gradient(loss, model.trainable_variables)
 
     return {
-        "pick": tf.function(lambda batch: model.pick(batch)["picked"]),
-        "loss": tf.function(model._loss),
+        "draw": tf.function(lambda batch: model.draw_negatives(batch)["negatives"]),
+        "loss": tf.function(model.batch_loss),
         "gradient": tf.function(gradient),
         "step": one.step,
     }
@@ -92,7 +92,7 @@ def main() -> None:
     ]
     write_rows(arguments.out, rows)
     print(f"MF d 64, {len(train):,} interactions; CPU milliseconds per step\n")
-    header = ["batch", "sampler", "pick", "loss", "gradient", "step", "input", "fit"]
+    header = ["batch", "sampler", "draw", "loss", "gradient", "step", "input", "fit"]
     print_table(
         header,
         [

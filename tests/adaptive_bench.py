@@ -1,4 +1,4 @@
-"""A small model with known vectors, and pools over it, for samplers that keep state."""
+"""A small model with known vectors, and views over it, for samplers that keep state."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +8,7 @@ from tf_autosample.batches.proposals import ComplementSampler, Proposal, SeenPai
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models import MatrixFactorization
 from tf_autosample.models.optimizers import LazyAdam
-from tf_autosample.samplers import CandidatePool
+from tf_autosample.samplers import CandidateView
 
 NUM_USERS, NUM_ITEMS, DIM = 12, 40, 4
 
@@ -36,7 +36,7 @@ class Bench:
         )
         self.set_vectors(self.user_emb, self.item_emb)
         self.model.adapt(self.log)
-        self._uniform, self._is_seen = ComplementSampler(self.log), SeenPairs(self.log)
+        self._uniform = ComplementSampler(self.log)
 
     def set_vectors(self, user_emb, item_emb):
         self.model.users.embeddings.assign(user_emb)
@@ -55,25 +55,26 @@ class Bench:
             positives = [self.log.histories[user][0] for user in users]
         seeds = np.stack([np.full(len(users), key), np.arange(len(users))], axis=1)
         columns = {"positives": positives, "candidates": candidates, "seeds": seeds}
-        return {"users": users} | {name: np.int32(one) for name, one in columns.items()}
+        return {"users": np.int64(users)} | {name: np.int64(one) for name, one in columns.items()}
 
-    def pool(self, users, key=7, candidates=None, positives=None, model=None):
+    def view(self, users, key=7, candidates=None, positives=None):
         batch = self.batch(users, key, candidates, positives)
-        return self.pool_of({name: tf.constant(one) for name, one in batch.items()}, model)
-
-    def pool_of(self, batch, model=None):
-        model = model or self.model
-        encode = model.encode()
-        return CandidatePool(
-            batch,
-            Proposal(uniform=batch["candidates"].shape[1]),
-            batch["candidates"].shape[1],
-            encode.user(batch["users"]),
-            encode.item(batch["positives"]),
-            encode.item,
-            model.vectors,
-            self._is_seen,
+        batch = {name: tf.constant(one) for name, one in batch.items()}
+        encode = self.model.encode()
+        return CandidateView(
+            **batch,
+            proposal=Proposal(uniform=batch["candidates"].shape[1]),
+            user_emb=encode.user(batch["users"]),
+            positive_emb=encode.item(batch["positives"]),
+            item=encode.item,
+            readout=self.model.vectors,
+            history=SeenPairs.of(self.log),
         )
+
+    def drawn(self, users, **options):
+        """The items that the sampler draws: int64 [B], or [B, P] of several."""
+        items = self.sampler.draw(self.view(users, **options)).items.numpy()
+        return items[:, 0] if items.shape[1] == 1 else items
 
 
 def fitted(sampler, epochs=3, log=None):

@@ -70,7 +70,7 @@ def training_gradient(model, batch):
     """The training loss' gradient in the two tables, float64."""
     variables = [model.users.embeddings, model.items.embeddings]
     with tf.GradientTape() as tape:
-        loss = model._loss(batch)
+        loss = model.batch_loss(batch)
     return [
         tf.convert_to_tensor(one).numpy().astype(np.float64)
         for one in tape.gradient(loss, variables)
@@ -129,7 +129,7 @@ def test_alignment_lowers_the_validation_loss_after_a_plain_gradient_step(build,
 @pytest.mark.parametrize(("criterion", "sign"), [("loss", -1.0), ("maximin", 1.0)])
 def test_loss_goes_down_the_training_loss_and_maximin_up(criterion, sign):
     model, batch = prepared(factorization)
-    slope = slopes(model, lambda _: float(model._loss(batch)))
+    slope = slopes(model, lambda _: float(model.batch_loss(batch)))
     expected = sign * slope / np.linalg.norm(slope)
     np.testing.assert_allclose(moved(model, batch, criterion), expected, atol=5e-3)
 
@@ -160,7 +160,7 @@ def test_search_by_gradient_ends_with_the_heaviest_sampler_trained_from_scratch(
     assert sum(last.values()) == pytest.approx(1, abs=1e-6)
     assert heaviest.name == max(last, key=last.get) == search.winner
     assert (mixture.epochs, heaviest.epochs, heaviest.is_extra) == (2, 3, True)
-    costs = {one.name: one.cost for one in model.sampler.samplers}
+    costs = {one.name: one.traits.cost for one in model.sampler.samplers}
     assert heaviest.cost == costs[heaviest.name]
     assert mixture.cost == sum(costs.values())
 

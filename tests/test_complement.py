@@ -30,7 +30,7 @@ def interactions(histories=HISTORIES, num_items=NUM_ITEMS) -> Interactions:
 
 def draws(log: Interactions, power: float, user: int, count: int) -> np.ndarray:
     drawn = ComplementSampler(log, power).draw(tf.constant([user]), count, seed=[3, user])
-    assert drawn.shape == (1, count) and drawn.dtype == tf.int32
+    assert drawn.shape == (1, count) and drawn.dtype == tf.int64
     return drawn.numpy()[0]
 
 

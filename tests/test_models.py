@@ -83,17 +83,18 @@ def test_mixed_negative_enters_score_and_penalty():
 
 
 @pytest.mark.parametrize("build_sampler", [lambda: DynamicSampler(4), three], ids=["one", "three"])
-def test_gradients_hold_users_positives_and_picked_rows_only(build_sampler):
+def test_gradients_hold_rows_of_users_positives_and_what_was_drawn_only(build_sampler):
     model = build_model(build_sampler(), optimizer=Recorder(), l2=0.1)
     batch = next(iter(batches_for(model)))
-    picked = np.concatenate(list(model.pick(batch)["picked"].values()), axis=1)
-    assert picked.shape == (200, len(model.sampler.names))
+    drawn = model.draw_negatives(batch)["negatives"]
+    drawn = np.concatenate([one["items"] for one in drawn.values()], axis=1)
+    assert drawn.shape == (200, len(model.sampler.names))
     model.train_step(batch)
     seen = model.optimizer.seen
     users, items = (seen[rows, 4] for rows in (NUM_USERS, NUM_ITEMS))
     assert isinstance(users, tf.IndexedSlices) and isinstance(items, tf.IndexedSlices)
     assert sorted(users.indices.numpy()) == sorted(batch["users"].numpy())
-    expected = [*batch["positives"].numpy(), *picked.ravel()]
+    expected = [*batch["positives"].numpy(), *drawn.ravel()]
     assert sorted(items.indices.numpy()) == sorted(expected)
 
 

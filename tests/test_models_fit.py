@@ -44,9 +44,9 @@ def test_each_epoch_of_fit_sees_other_candidates_and_a_second_fit_the_same():
     shown = []
 
     class Watching(DynamicSampler):
-        def pick(self, pool):
-            shown.append(pool.candidates.numpy())
-            return super().pick(pool)
+        def draw(self, view):
+            shown.append(view.candidates.numpy())
+            return super().draw(view)
 
     model = build_model(Watching(4), eager=True)
     batches = batches_for(model, batch_size=1000)  # one batch an epoch
@@ -64,9 +64,9 @@ def test_steps_are_not_traced_again_in_later_epochs():
     entries, counts = [], []
 
     class Counting(DynamicSampler):
-        def pick(self, pool):
+        def draw(self, view):
             entries.append(1)
-            return super().pick(pool)
+            return super().draw(view)
 
     model = build_model(Counting(4))
     count = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: counts.append(len(entries)))
@@ -97,11 +97,12 @@ def test_picks_of_the_pipeline_are_those_of_the_step_while_weights_stand_still()
         histories.append(model.fit(batches, epochs=2, verbose=0).history["loss"])
     assert histories[0] == histories[1]
     batch = next(iter(batches))
-    picked = batch.pop("picked")
-    assert list(picked) == ["uniform", "dns4", "popularity0.5"]
-    for name, column in model.pick(batch)["picked"].items():
-        assert column.shape == (200, 1) and column.dtype == tf.int32
-        np.testing.assert_array_equal(picked[name], column)
+    drawn = batch.pop("negatives")
+    assert list(drawn) == ["uniform", "dns4", "popularity0.5"]
+    for name, own in model.draw_negatives(batch)["negatives"].items():
+        assert list(own) == ["items"]
+        assert own["items"].shape == (200, 1) and own["items"].dtype == tf.int64
+        np.testing.assert_array_equal(drawn[name]["items"], own["items"])
 
 
 def test_training_picks_in_the_pipeline_against_the_live_tables():
@@ -116,8 +117,12 @@ def test_training_picks_in_the_pipeline_against_the_live_tables():
     for table in (model.users, model.items):
         table.embeddings.assign(np.random.default_rng(0).normal(size=table.embeddings.shape))
     after = next(iter(batches))
-    assert (before["picked"]["dns4"].numpy() != after["picked"]["dns4"].numpy()).any()
-    np.testing.assert_array_equal(after["picked"]["dns4"], model.pick(after)["picked"]["dns4"])
+    old, new, now = (
+        one["negatives"]["dns4"]["items"].numpy()
+        for one in (before, after, model.draw_negatives(after))
+    )
+    assert (old != new).any()
+    np.testing.assert_array_equal(new, now)
 
 
 def test_picks_of_the_pipeline_serve_a_mixture_that_is_fixed_later():

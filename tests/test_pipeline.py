@@ -53,7 +53,7 @@ def all_differ(batches, name) -> bool:
     )
 
 
-def test_batch_holds_int32_users_positives_candidates_and_seeds():
+def test_batch_holds_int64_ids_and_int32_seeds():
     batch = next(iter(training_batches(TRAIN, 64, MIXED, seed=1)))
     assert {name: tuple(value.shape) for name, value in batch.items()} == {
         "users": (64,),
@@ -61,7 +61,8 @@ def test_batch_holds_int32_users_positives_candidates_and_seeds():
         "candidates": (64, 5),
         "seeds": (64, 2),
     }
-    assert {value.dtype for value in batch.values()} == {tf.int32}
+    assert batch.pop("seeds").dtype == tf.int32
+    assert {value.dtype for value in batch.values()} == {tf.int64}
 
 
 def test_epoch_shows_every_interaction_once_and_its_last_batch_is_smaller():

@@ -32,7 +32,7 @@ def target(power, scores=SCORES):
 
 def ends_of_chains(sampler, num_rows=20_000, scores=SCORES):
     bench = tiny_bench(sampler, scores)
-    picked = sampler.pick(bench.pool(np.zeros(num_rows)))
+    picked = bench.drawn(np.zeros(num_rows))
     return np.bincount(picked, minlength=6) / num_rows
 
 
@@ -54,7 +54,7 @@ def test_one_step_moves_with_the_metropolis_hastings_probability():
     )
     sampler.neighbors.assign(neighbors)
     sampler.chains.assign([[start]] * 5)
-    picked = sampler.pick(bench.pool(np.zeros(num_rows)))
+    picked = bench.drawn(np.zeros(num_rows))
     shares = np.bincount(picked, minlength=6) / num_rows
     counts = np.array([1, 2, 3, 2, 1, 1]) / 10  # of TINY, an item without any counting as one
     proposal = (
@@ -74,7 +74,7 @@ def test_chain_goes_on_where_the_users_first_row_ended():
     sampler = ChainSampler(num_steps=1)
     bench = Bench(sampler)
     users = [3, 7, 3, 3, 3]
-    picked = sampler.pick(bench.pool(users)).numpy()
+    picked = bench.drawn(users)
     chains = sampler.chains.numpy()[:, 0]
     assert chains[3] == picked[0] and chains[7] == picked[1]
     assert (np.delete(chains, [3, 7]) == -1).all()
@@ -83,7 +83,7 @@ def test_chain_goes_on_where_the_users_first_row_ended():
         np.cumsum(np.eye(NUM_ITEMS, dtype="int64")[bench.log.histories[3][0]])
     )
     # Now a chain can only propose its own place, or an item of the history, and stays.
-    np.testing.assert_array_equal(sampler.pick(bench.pool(users))[2:], [picked[0]] * 3)
+    np.testing.assert_array_equal(bench.drawn(users)[2:], [picked[0]] * 3)
 
 
 def test_chains_of_a_row_have_uniform_numbers_of_their_own():
@@ -92,13 +92,13 @@ def test_chains_of_a_row_have_uniform_numbers_of_their_own():
     sampler.chains.assign(
         [[next(i for i in range(40) if i not in bench.log.histories[u])] for u in range(12)]
     )
-    assert len(np.unique(sampler.pick(bench.pool(np.zeros(500))))) > 20
+    assert len(np.unique(bench.drawn(np.zeros(500)))) > 20
 
 
 def test_chain_whose_item_has_entered_the_history_starts_anew():
     sampler = ChainSampler()
     bench = Bench(sampler)
-    sampler.pick(bench.pool(np.arange(NUM_USERS)))
+    bench.drawn(np.arange(NUM_USERS))
     ends = sampler.chains.numpy()[:, 0]
     more = Interactions(np.arange(6), ends[:6], NUM_USERS, NUM_ITEMS)
     bench.model.adapt(bench.log.union(more))
@@ -160,7 +160,7 @@ def test_larger_powers_pick_higher_scores():
     for power in (0.0, 0.75, 4.0):
         sampler = ChainSampler(power, num_steps=30)
         bench, users = Bench(sampler), np.arange(NUM_USERS).repeat(200)
-        means.append(bench.scores[users, sampler.pick(bench.pool(users))].mean())
+        means.append(bench.scores[users, bench.drawn(users)].mean())
     assert means[0] + 0.2 < means[1] and means[1] + 0.2 < means[2]
 
 
@@ -168,7 +168,7 @@ def test_bytes_of_the_state_are_as_documented():
     sampler = ChainSampler()
     Bench(sampler)
     size = sum(one.numpy().nbytes for one in sampler.variables)
-    assert size == NUM_USERS * 4 + NUM_ITEMS * 408
+    assert size == NUM_USERS * 8 + NUM_ITEMS * 808
 
 
 @pytest.mark.parametrize(

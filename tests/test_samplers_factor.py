@@ -24,7 +24,7 @@ def refreshed(sampler, **kwargs):
 
 
 def shares(bench, num_rows=40_000, user=0):
-    picked = bench.sampler.pick(bench.pool(np.full(num_rows, user)))
+    picked = bench.drawn(np.full(num_rows, user))
     return np.bincount(picked, minlength=bench.log.num_items) / num_rows
 
 
@@ -99,14 +99,14 @@ def test_a_row_whose_draws_are_all_in_the_history_takes_its_candidate():
         item_emb=-np.arange(50.0)[:, None],
     )
     candidates = np.arange(2, 50)[:, None]
-    picked = bench.sampler.pick(bench.pool(np.zeros(48), candidates=candidates))
+    picked = bench.drawn(np.zeros(48), candidates=candidates)
     np.testing.assert_array_equal(picked, candidates[:, 0])
 
 
 def test_before_the_first_refresh_the_pick_is_uniform():
     bench = Bench(FactorSampler())
-    pool = bench.pool(np.arange(12))
-    np.testing.assert_array_equal(bench.sampler.pick(pool), pool.candidates[:, 0])
+    candidates = bench.batch(np.arange(12))["candidates"]
+    np.testing.assert_array_equal(bench.drawn(np.arange(12)), candidates[:, 0])
 
 
 @pytest.mark.parametrize("zero", ["users", "items", "one factor"])
@@ -129,7 +129,7 @@ def test_smaller_rank_shares_pick_higher_scores():
     for rank_share in (10.0, 0.2, 0.02):
         bench = refreshed(FactorSampler(rank_share=rank_share), log=small_log())
         users = np.arange(12).repeat(300)
-        means.append(bench.scores[users, bench.sampler.pick(bench.pool(users))].mean())
+        means.append(bench.scores[users, bench.drawn(users)].mean())
     assert means[0] + 0.2 < means[1] and means[1] + 0.2 < means[2]
 
 

@@ -5,14 +5,15 @@ from toy_retrieval import (
     DIM,
     ROWS,
     TRAIN,
+    columns_drawn,
     joined_layers,
     layered_model,
     mean_of_layers,
     mean_scores,
     negative_of,
-    pool_of,
     random_layers,
     take_a_step,
+    view_of,
 )
 
 from tf_autosample import (
@@ -78,9 +79,9 @@ def test_gates_start_the_same_with_the_same_seed_only(build):
     assert (first != other).all()
 
 
-@pytest.mark.parametrize("layers, returns", [(1, "item"), (3, "vector")])
-def test_dens_returns_an_item_only_without_layers(layers, returns):
-    assert ready(DisentangledSampler(), layers).returns == returns
+@pytest.mark.parametrize("layers, is_synthetic", [(1, False), (3, True)])
+def test_dens_returns_an_item_only_without_layers(layers, is_synthetic):
+    assert ready(DisentangledSampler(), layers).traits.is_synthetic == is_synthetic
 
 
 def dens_reference(sampler, user, positive, negatives):
@@ -103,7 +104,7 @@ def test_dens_picks_per_layer_as_a_slow_reference_does(progress):
     scores = np.einsum(
         "bld,bmld->bml", user, (1 - progress) * irrelevant - progress * relevant
     )  # [B, M, L+1]
-    picked = np.asarray(sampler.pick(pool_of(user, positive, candidates))) % 5
+    picked = columns_drawn(sampler, view_of(user, positive, candidates))
     np.testing.assert_array_equal(picked, scores.argmax(axis=1))
     negative = negative_of(sampler, user, positive, candidates)
     own = np.take_along_axis(candidates, picked[:, None, :, None], axis=1)[:, 0]
@@ -113,11 +114,11 @@ def test_dens_picks_per_layer_as_a_slow_reference_does(progress):
 def test_dens_of_even_gates_goes_from_the_hardest_to_the_easiest():
     # Gates of 1/2: <u, (1 - t) e - e/2> = (1/2 - t) <u, e>.
     sampler = set_gates(ready(DisentangledSampler(6, warmup_epochs=4), 1), 0)
-    pool = pool_of(*embeddings(20, 1, 6))
-    scores = np.asarray(pool.scores)
+    view = view_of(*embeddings(20, 1, 6))
+    scores = np.asarray(view.scores)
     for epoch, expected in [(0, scores.argmax(1)), (1, scores.argmax(1)), (3, scores.argmin(1))]:
         sampler.refresh(None, epoch)
-        np.testing.assert_array_equal(np.asarray(sampler.pick(pool)) % 6, expected)
+        np.testing.assert_array_equal(columns_drawn(sampler, view), expected)
 
 
 def test_dens_schedule_ends_after_the_warmup_and_counts_epochs_from_0():
@@ -146,9 +147,9 @@ def test_dens_auxiliary_loss_is_the_mean_of_its_four_orders(readout):
     pos_in, pos_out, neg_in, neg_out = (score(part) for part in parts)
     orders = [pos_out - pos_in, neg_in - neg_out, neg_in - pos_in, pos_out - neg_out]
     expected = 0.3 * sum(softplus(one) for one in orders) / 4
-    pool = pool_of(user, positive, candidates, readout)
-    picked_emb = np.stack([negative, negative], axis=1)  # one pick for each of two layers
-    loss = sampler.auxiliary_loss(*map(tf.constant, (user, positive, picked_emb)), pool)
+    view = view_of(user, positive, candidates, readout)
+    drawn = np.stack([negative, negative], axis=1)  # one item for each of two layers
+    loss = sampler.form(view, tf.constant(drawn)).auxiliary
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
@@ -171,8 +172,8 @@ def ans_reference(sampler, user, positive, candidates, noise):
 def test_ans_augments_and_picks_per_layer_as_a_slow_reference_does(gain_weight):
     sampler = give_random_weights(ready(AugmentedSampler(5, gain_weight=gain_weight), 3))
     arrays = [0.3 * one for one in embeddings(12, 3, 5)]
-    pool = pool_of(*arrays)
-    noise = tf.random.stateless_uniform([12, 5, 3, DIM], pool.seed(sampler.name))
+    view = view_of(*arrays)
+    noise = tf.random.stateless_uniform([12, 5, 3, DIM], view.seed(sampler.name))
     exact = [one.astype(np.float64) for one in (*arrays, noise.numpy())]
     augmented, scores, gains = ans_reference(sampler, *exact)
     best = (scores + gain_weight * gains).argmax(axis=1)
@@ -207,37 +208,36 @@ def test_ans_auxiliary_loss_is_contrast_plus_disentanglement():
             contrast += np.log(1 + np.exp(gaps).sum()) / 2
         expected.append(0.2 * (contrast + distance + overlap))
     single = [tf.constant(one, tf.float32) for one in (user, positive, candidates)]
-    loss = sampler.auxiliary_loss(*single, pool_of(*(one.numpy() for one in single)))
+    loss = sampler.negatives(view_of(*single))[0].auxiliary
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
 def gradients(sampler, layers, auxiliary):
-    """Gradients of one of the two losses by weight path's end, and for user, positive, picks."""
-    user, positive, candidates = embeddings(6, layers, 5)
-    pool = pool_of(user, positive, candidates)
-    picked = sampler.pick(pool)
-    arrays = [tf.constant(user), tf.constant(positive)]
-    arrays.append(tf.gather(tf.reshape(candidates, [-1, layers, DIM]), picked))
+    """Gradients of one of the two losses by weight, and for user, positive, what was drawn."""
+    user, positive, candidates = map(tf.constant, embeddings(6, layers, 5))
+    view = view_of(user, positive, candidates)
+    drawn = view.item(sampler.draw(view).items)
     weights = [weight.value for weight in sampler.trainable_weights]
     with tf.GradientTape() as tape:
-        tape.watch(arrays)
+        tape.watch([user, positive, drawn])
+        formed = sampler.form(view_of(user, positive, candidates), drawn)
         if auxiliary:
-            loss = tf.reduce_sum(sampler.auxiliary_loss(*arrays, pool))
+            loss = tf.reduce_sum(formed.auxiliary)
         else:
-            negative = sampler.form(*arrays, pool)
-            loss = tf.reduce_sum(tf.nn.softplus(tf.reduce_sum(user * negative, axis=[1, 2])))
-    found = tape.gradient(loss, [*weights, *arrays])
+            scores = tf.reduce_sum(user * formed.embeddings, axis=[1, 2])
+            loss = tf.reduce_sum(tf.nn.softplus(scores))
+    found = tape.gradient(loss, [*weights, user, positive, drawn])
     return found[: len(weights)], found[len(weights) :]
 
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_dens_gates_learn_from_the_auxiliary_loss_alone(layers):
     sampler = ready(DisentangledSampler(5), layers)
-    from_ranking, (_, _, for_picks) = gradients(sampler, layers, auxiliary=False)
+    from_ranking, (_, _, for_drawn) = gradients(sampler, layers, auxiliary=False)
     from_auxiliary, _ = gradients(sampler, layers, auxiliary=True)
     assert len(from_ranking) == 8 and all(one is None for one in from_ranking)
     assert all(np.abs(one).max() > 0 for one in from_auxiliary)
-    assert np.abs(for_picks).max() > 0
+    assert np.abs(for_drawn).max() > 0
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -254,11 +254,10 @@ def test_ans_ranking_gradient_reaches_the_candidate_whole_and_only_the_picked_on
     # With even gates and a divisor that ignores its input, the step does not depend on e_j.
     sampler = set_gates(ready(AugmentedSampler(5), 1), 1.0)
     user, positive, candidates = embeddings(6, 1, 5)
-    arrays, pool = map(tf.constant, (user, positive, candidates)), pool_of(*embeddings(6, 1, 5))
-    user, positive, candidates = arrays
+    view, candidates = view_of(user, positive, candidates), tf.constant(candidates)
     with tf.GradientTape() as tape:
         tape.watch(candidates)
-        negative = sampler.form(user, positive, candidates, pool)
+        negative = sampler.form(view, candidates).embeddings
     reached = tape.gradient(negative, candidates).numpy()
     np.testing.assert_array_equal(reached.sum(axis=1), np.ones([6, 1, DIM]))
     assert set(np.unique(reached)) == {0, 1}
@@ -278,15 +277,13 @@ def test_ans_is_finite_where_its_divisor_vanishes(divisor):
 def test_losses_are_finite_for_tiny_and_huge_embeddings(build, scale):
     sampler = give_random_weights(ready(build(2), 1))
     user, positive, candidates = (tf.constant(scale * one) for one in embeddings(6, 1, 2))
-    pool = pool_of(user.numpy(), positive.numpy(), candidates.numpy())
-    picked = candidates if build is AugmentedSampler else candidates[:, 0]
+    drawn = candidates if build is AugmentedSampler else candidates[:, :1]
     weights = [weight.value for weight in sampler.trainable_weights]
     with tf.GradientTape() as tape:
-        tape.watch([user, positive, picked])
-        loss = sampler.auxiliary_loss(user, positive, picked, pool)
-        negative = sampler.form(user, positive, picked, pool)
+        tape.watch([user, positive, drawn])
+        negative, loss = sampler.form(view_of(user, positive, candidates), drawn)
         total = tf.reduce_sum(loss) + tf.reduce_sum(negative)
-    found = tape.gradient(total, [user, positive, picked, *weights])
+    found = tape.gradient(total, [user, positive, drawn, *weights])
     assert all(np.isfinite(one).all() for one in [loss, negative, *found] if one is not None)
 
 
@@ -301,8 +298,8 @@ def test_ans_with_more_weight_on_the_gain_returns_negatives_that_gained_more():
 
     def mean_gain(weight):
         sampler = set_gates(ready(AugmentedSampler(8, gain_weight=weight), 1), 1.0)
-        pool = pool_of(*arrays)
-        noise = tf.random.stateless_uniform([300, 8, 1, DIM], pool.seed(sampler.name)).numpy()
+        view = view_of(*arrays)
+        noise = tf.random.stateless_uniform([300, 8, 1, DIM], view.seed(sampler.name)).numpy()
         augmented, _, gains = ans_reference(sampler, *arrays, noise)
         negative = negative_of(sampler, *arrays)[:, None]
         column = np.abs(augmented - negative).sum(axis=(2, 3)).argmin(axis=1)
@@ -315,25 +312,25 @@ def test_ans_with_more_weight_on_the_gain_returns_negatives_that_gained_more():
     assert low < high < higher
 
 
-def test_blend_splits_the_picks_among_samplers_of_different_width():
+def test_blend_splits_what_was_drawn_among_samplers_of_different_width():
     ans, dens, dns = AugmentedSampler(3), DisentangledSampler(4), DynamicSampler(4)
     mixture = SamplerMixture([ans, dens, dns], weights=[0.5, 0.25, 0.25])
     model = layered_model(mixture)
     arrays = embeddings(9, 3, 4)
-    pool, candidates = pool_of(*arrays), tf.constant(arrays[2])
-    table = tf.reshape(candidates, [-1, 3, DIM])
-    expected = 0.5 * ans.form(pool.user_emb, pool.positive_emb, candidates[:, :3], pool)
+    view = view_of(*arrays)
+    expected = 0.5 * ans.negatives(view)[0].embeddings
     expected += 0.25 * negative_of(dens, *arrays) + 0.25 * negative_of(dns, *arrays)
-    picked = mixture.join(mixture.pick(pool))
-    assert picked.shape == (9, 3 + 3 + 1)
-    blend = mixture.form(pool.user_emb, pool.positive_emb, tf.gather(table, picked), pool)
+    (blend, auxiliary), negatives = mixture.negatives(view)
+    assert negatives.items.shape == (9, 3 + 3 + 1)
     np.testing.assert_allclose(blend, expected, rtol=1e-5, atol=1e-6)
+    own = [one.negatives(view)[0].auxiliary for one in (ans, dens)]
+    np.testing.assert_allclose(auxiliary, own[0] + own[1], rtol=1e-5)
 
     batches = training_batches(TRAIN, ROWS, mixture.proposal, seed=3)
     assert np.isfinite(take_a_step(model, batches))
 
 
-def test_picks_made_in_the_pipeline_train_the_gates():
+def test_negatives_drawn_in_the_pipeline_train_the_gates():
     sampler = SamplerMixture([AugmentedSampler(3), DisentangledSampler(4)])
     model = layered_model(sampler)
     batches = training_batches(

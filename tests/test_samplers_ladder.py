@@ -17,7 +17,7 @@ def ladders(samplers):
     """Names by ladder, in the order of their levels."""
     grouped = defaultdict(list)
     for sampler in samplers:
-        kind, level = sampler.ladder
+        kind, level = sampler.traits.ladder
         grouped[kind].append((level, sampler.name))
     return sorted([name for _, name in sorted(rungs)] for rungs in grouped.values())
 
@@ -43,17 +43,18 @@ def test_default_hardness_is_the_level_32():
 
 
 def test_samplers_that_differ_in_more_than_the_level_are_on_different_ladders():
-    assert TopSampler(2, 8).ladder[0] != TopSampler(5, 16).ladder[0]
+    assert TopSampler(2, 8).traits.ladder[0] != TopSampler(5, 16).traits.ladder[0]
     soft, hard = DimensionMixupSampler(8, positive_weight=3.0), DimensionMixupSampler(16)
-    assert soft.ladder[0] != hard.ladder[0]
-    assert DynamicSampler(8).ladder[0] != TopSampler(1, 8).ladder[0]
+    assert soft.traits.ladder[0] != hard.traits.ladder[0]
+    assert DynamicSampler(8).traits.ladder[0] != TopSampler(1, 8).traits.ladder[0]
 
 
 def test_name_of_a_sampler_does_not_matter_for_its_ladder():
     one, other = DynamicSampler(8, name="mine"), DynamicSampler(16)
-    assert (one.ladder[0], one.ladder[1], other.ladder[1]) == (other.ladder[0], 8.0, 16.0)
+    (kind, level), (other_kind, other_level) = one.traits.ladder, other.traits.ladder
+    assert (kind, level, other_level) == (other_kind, 8.0, 16.0)
 
 
 def test_samplers_without_levels_are_on_no_ladder():
     for sampler in (UniformSampler(), PopularitySampler(), InBatchSampler(), FactorSampler()):
-        assert sampler.ladder is None
+        assert sampler.traits.ladder is None

@@ -54,7 +54,7 @@ def test_choice_maximizes_the_chance_plus_the_deviation_over_the_last_epochs(epo
     sampler.memory.assign([unseen(bench, user)[3:6] for user in users])
     memory = sampler.memory.numpy()
     positives = [bench.log.histories[user][1] for user in users]
-    picked = np.asarray(sampler.pick(bench.pool(users, positives=positives)))
+    picked = bench.drawn(users, positives=positives)
     expected = [
         choice_by_hand(past[-3:], user, positive, row, bench.scores, 20.0 * share)
         for user, positive, row in zip(users, positives, memory, strict=True)
@@ -69,7 +69,7 @@ def test_choice_at_epoch_0_is_the_highest_score_of_the_memory():
     bench.sampler.refresh(bench.model, 0)
     memory = [unseen(bench, user)[:3] for user in range(NUM_USERS)]
     bench.sampler.memory.assign(memory)
-    picked = bench.sampler.pick(bench.pool(np.arange(NUM_USERS)))
+    picked = bench.drawn(np.arange(NUM_USERS))
     expected = [row[np.argmax(bench.scores[user, row])] for user, row in enumerate(memory)]
     np.testing.assert_array_equal(picked, expected)
 
@@ -82,16 +82,15 @@ def test_snapshots_of_a_run_before_do_not_count():
         sampler.refresh(bench.model, epoch)
     bench.set_vectors(bench.user_emb, bench.item_emb)
     sampler.refresh(bench.model, 0)
-    pool = bench.pool(np.arange(NUM_USERS))
-    deviation = sampler._deviation(pool, pool.candidates[:, :3])
+    view = bench.view(np.arange(NUM_USERS))
+    deviation = sampler._deviation(view, view.candidates[:, :3])
     np.testing.assert_allclose(deviation, np.zeros((NUM_USERS, 3)), atol=1e-7)
 
 
 def test_an_empty_memory_starts_from_the_fresh_candidates():
     bench = Bench(build())
-    pool = bench.pool(np.arange(NUM_USERS))
-    picked = bench.sampler.pick(pool).numpy()
-    first = pool.candidates.numpy()[:, :3]
+    picked = bench.drawn(np.arange(NUM_USERS))
+    first = bench.batch(np.arange(NUM_USERS))["candidates"][:, :3]
     expected = [row[np.argmax(bench.scores[user, row])] for user, row in enumerate(first)]
     np.testing.assert_array_equal(picked, expected)
 
@@ -104,7 +103,7 @@ def test_memory_is_drawn_without_replacement_with_the_softmax_of_the_scores():
     bench = Bench(sampler, log, np.ones((num_users, 1)), np.append(scores, [0, 0])[:, None])
     sampler.memory.assign(np.tile([[0, 1]], (num_users, 1)))
     fresh = np.tile([[2, 3, 2]], (num_users, 1))  # a repeated item counts once
-    sampler.pick(bench.pool(np.arange(num_users), candidates=fresh))
+    bench.drawn(np.arange(num_users), candidates=fresh)
     memory = np.sort(sampler.memory.numpy(), axis=1)
     chance = np.exp(scores / temperature) / np.exp(scores / temperature).sum()
     for one in range(4):
@@ -124,7 +123,7 @@ def test_memory_changes_for_the_users_of_the_batch_alone_and_by_their_first_rows
     users = [4, 9, 4, 4]
     fresh = np.array([unseen(bench, user)[6:30] for user in users])[:, [*range(6)]]
     fresh[2:] = unseen(bench, 4)[20:26]
-    bench.sampler.pick(bench.pool(users, candidates=fresh))
+    bench.drawn(users, candidates=fresh)
     memory = bench.sampler.memory.numpy()
     others = [user for user in range(NUM_USERS) if user not in users]
     np.testing.assert_array_equal(memory[others], np.array(start)[others])
@@ -148,7 +147,7 @@ def test_memory_holds_valid_items_even_if_fewer_are_left_than_it_has_places():
     log = Interactions([0, 0, 0], [0, 1, 2], 1, 5)
     bench = Bench(build(), log, np.ones((1, DIM)), np.ones((5, DIM)))
     for key in range(3):
-        assert int(bench.sampler.pick(bench.pool([0], key=key))[0]) in (3, 4)
+        assert int(bench.drawn([0], key=key)[0]) in (3, 4)
         assert set(bench.sampler.memory.numpy()[0]) <= {3, 4}
 
 
@@ -157,10 +156,10 @@ def test_memory_works_for_any_size_of_scores(scale):
     bench = Bench(build(temperature=1e-3), scale=scale)
     for epoch in range(3):
         bench.sampler.refresh(bench.model, epoch)
-        pool = bench.pool(np.arange(NUM_USERS), key=epoch)
-        picked = bench.sampler.pick(pool)
-        assert not bench.model._is_seen(pool.users, picked).numpy().any()
-        deviation = bench.sampler._deviation(pool, pool.candidates)
+        picked = bench.drawn(np.arange(NUM_USERS), key=epoch)
+        assert not any(item in bench.log.histories[user] for user, item in enumerate(picked))
+        view = bench.view(np.arange(NUM_USERS), key=epoch)
+        deviation = bench.sampler._deviation(view, view.candidates)
         assert np.isfinite(deviation).all() and (bench.sampler.memory.numpy() >= 0).all()
 
 
@@ -169,7 +168,7 @@ def test_smaller_temperatures_pick_higher_scores():
     for temperature in (1e6, 1.0, 0.1):
         bench, values = Bench(build(temperature=temperature)), []
         for key in range(40):
-            picked = bench.sampler.pick(bench.pool(np.arange(NUM_USERS), key=key))
+            picked = bench.drawn(np.arange(NUM_USERS), key=key)
             values.append(bench.scores[np.arange(NUM_USERS), picked].mean())
         means.append(np.mean(values[5:]))
     assert means[0] + 0.1 < means[1] and means[1] + 0.1 < means[2]
@@ -179,9 +178,9 @@ def test_bytes_of_the_state_are_as_documented():
     sampler = MemorySampler(num_candidates=20)
     Bench(sampler)
     size = sum(one.numpy().nbytes for one in sampler.variables)
-    few = 4 + 5 * 4  # the epoch, and those of the snapshots
-    assert size - few == NUM_USERS * 4 * 8 + 20 * DIM * (NUM_USERS + NUM_ITEMS)
-    assert all(one.dtype in ("int32", "float32") for one in sampler.variables)
+    few = 8 + 5 * 8  # the epoch, and those of the snapshots
+    assert size - few == NUM_USERS * 8 * 8 + 20 * DIM * (NUM_USERS + NUM_ITEMS)
+    assert all(one.dtype in ("int64", "float32") for one in sampler.variables)
     assert tf.reduce_all(sampler.memory.value == -1)
 
 

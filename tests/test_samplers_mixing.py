@@ -7,13 +7,14 @@ from toy_retrieval import (
     ROWS,
     TRAIN,
     ThreeLayerModel,
+    columns_drawn,
     joined_layers,
     layered_model,
     mean_scores,
     negative_of,
-    pool_of,
     random_layers,
     take_a_step,
+    view_of,
 )
 
 from tf_autosample import (
@@ -26,12 +27,6 @@ from tf_autosample import (
 )
 
 SAMPLERS = {"mixgcf": lambda: MixGCFSampler(5), "dins": lambda: DimensionMixupSampler(5)}
-
-
-def ready(sampler, layers):
-    """The sampler, as a model with that many layers (L + 1) prepares it."""
-    sampler.num_picks = layers
-    return sampler
 
 
 def embeddings(rows, layers, columns, dim=DIM, seed=0):
@@ -55,8 +50,8 @@ def hardest_layers(queries, candidate_emb):
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_each_layer_picks_its_own_best_candidate_for_the_final_user_vector(kind):
     user, positive, candidates = embeddings(8, 3, 5)
-    pool = pool_of(user, positive, candidates)
-    picked = np.asarray(ready(SAMPLERS[kind](), 3).pick(pool)) % 5
+    view = view_of(user, positive, candidates)
+    picked = columns_drawn(SAMPLERS[kind](), view)
     assert picked.shape == (8, 3) and (picked[:, :1] != picked).any()
     query = np.repeat(user.mean(1, keepdims=True), 3, axis=1)
     own = np.take_along_axis(candidates, picked[:, None, :, None], axis=1)[:, 0]
@@ -66,22 +61,22 @@ def test_each_layer_picks_its_own_best_candidate_for_the_final_user_vector(kind)
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_each_layer_is_scored_against_its_own_user_layer_where_the_readout_joins_them(kind):
     user, positive, candidates = embeddings(8, 3, 5)
-    pool = pool_of(user, positive, candidates, joined_layers)
-    picked = np.asarray(ready(SAMPLERS[kind](), 3).pick(pool)) % 5
+    view = view_of(user, positive, candidates, joined_layers)
+    picked = columns_drawn(SAMPLERS[kind](), view)
     own = np.take_along_axis(candidates, picked[:, None, :, None], axis=1)[:, 0]
     np.testing.assert_array_equal(own, hardest_layers(user, candidates))
 
 
 def test_without_layers_the_pick_is_that_of_dns():
-    pool = pool_of(*embeddings(30, 1, 5))
-    picked = MixGCFSampler(5).pick(pool)
+    view = view_of(*embeddings(30, 1, 5))
+    picked = columns_drawn(MixGCFSampler(5), view)
     assert picked.shape == (30,)
-    np.testing.assert_array_equal(picked, DynamicSampler(5).pick(pool))
+    np.testing.assert_array_equal(picked, columns_drawn(DynamicSampler(5), view))
 
 
 def test_mixgcf_lies_between_candidate_and_positive_in_one_share_per_row_and_layer():
     user, positive, candidates = embeddings(500, 3, 4)
-    negative = negative_of(ready(MixGCFSampler(4), 3), user, positive, candidates)
+    negative = negative_of(MixGCFSampler(4), user, positive, candidates)
     hard = hardest_layers(np.repeat(user.mean(1, keepdims=True), 3, axis=1), candidates)
     # Of the shares of the dimensions, the one with the widest gap is the least rounded.
     shares, gap = (negative - hard) / (positive - hard), np.abs(positive - hard)
@@ -103,28 +98,28 @@ def test_mixgcf_draws_anew_with_another_seed_or_name():
 
 def test_mixgcf_gradient_is_the_share_for_the_positive_and_the_rest_for_the_candidate():
     user, positive, candidates = (tf.constant(one) for one in embeddings(6, 1, 1))
-    sampler, pool = MixGCFSampler(1), pool_of(user, positive, candidates.numpy())
-    picked_emb = candidates[:, 0]
+    sampler, view = MixGCFSampler(1), view_of(user, positive, candidates)
+    drawn = candidates[:, 0]
     with tf.GradientTape() as tape:
-        tape.watch([positive, picked_emb])
-        total = tf.reduce_sum(sampler.form(user, positive, picked_emb, pool))
-    share, rest = tape.gradient(total, [positive, picked_emb])
+        tape.watch([positive, drawn])
+        total = tf.reduce_sum(sampler.form(view, drawn[:, None]).embeddings)
+    share, rest = tape.gradient(total, [positive, drawn])
     np.testing.assert_allclose(share + rest, np.ones([6, 1, DIM]), rtol=1e-6)
-    formed = share * positive + rest * picked_emb
-    np.testing.assert_allclose(sampler.form(user, positive, picked_emb, pool), formed, rtol=1e-5)
+    formed = share * positive + rest * drawn
+    np.testing.assert_allclose(sampler.form(view, drawn[:, None]).embeddings, formed, rtol=1e-5)
     assert np.all(share > 0) and np.all(rest > 0)
 
 
 def test_mixgcf_training_step_moves_the_positive_along_its_share_too():
     # <u, negative - positive> = (1 - a)<u, h - p>: both rows get gradients of the same size.
     user, positive, candidates = (tf.constant(one) for one in embeddings(6, 1, 1))
-    sampler, pool = MixGCFSampler(1), pool_of(user, positive, candidates.numpy())
-    picked_emb = candidates[:, 0]
+    sampler, view = MixGCFSampler(1), view_of(user, positive, candidates)
+    drawn = candidates[:, 0]
     with tf.GradientTape() as tape:
-        tape.watch([positive, picked_emb])
-        negative = sampler.form(user, positive, picked_emb, pool)
+        tape.watch([positive, drawn])
+        negative = sampler.form(view, drawn[:, None]).embeddings
         loss = tf.reduce_sum(tf.nn.softplus(tf.reduce_sum(user * (negative - positive), -1)))
-    for_positive, for_candidate = tape.gradient(loss, [positive, picked_emb])
+    for_positive, for_candidate = tape.gradient(loss, [positive, drawn])
     np.testing.assert_allclose(for_positive, -for_candidate, rtol=1e-5, atol=1e-7)
     assert np.abs(for_positive).min() > 0
 
@@ -147,7 +142,7 @@ def test_dins_mixes_layers_as_a_slow_reference_does(readout):
     hard = hardest_layers(query, candidates)
     q, p, h = (one.astype(np.float64) for one in (query, positive, hard))
     weight = np.exp(q * h) / (0.7 * np.exp(q * p) + np.exp(q * h))
-    sampler = ready(DimensionMixupSampler(5, positive_weight=0.7), 3)
+    sampler = DimensionMixupSampler(5, positive_weight=0.7)
     kind = {"readout": joined_layers} if readout == "joined" else {}
     negative = negative_of(sampler, user, positive, candidates, **kind)
     np.testing.assert_allclose(negative, weight * h + (1 - weight) * p, rtol=1e-4, atol=1e-6)
@@ -156,9 +151,7 @@ def test_dins_mixes_layers_as_a_slow_reference_does(readout):
 def test_dins_with_a_large_weight_is_the_positive_and_with_a_small_one_the_candidate():
     user, positive, candidates = embeddings(9, 3, 1)
     at_positive, at_candidate = (
-        negative_of(
-            ready(DimensionMixupSampler(1, positive_weight=one), 3), user, positive, candidates
-        )
+        negative_of(DimensionMixupSampler(1, positive_weight=one), user, positive, candidates)
         for one in (1e9, 1e-9)
     )
     np.testing.assert_allclose(at_positive, positive, atol=1e-4)
@@ -172,8 +165,9 @@ def test_dins_gradient_flows_through_weight_candidate_positive_and_user():
     q, p, h = (tf.constant([[[value]]], tf.float32) for value in (1, 1, 2))
     with tf.GradientTape() as tape:
         tape.watch([q, p, h])
-        pool = pool_of(q.numpy(), p.numpy(), h.numpy()[:, None])
-        total = tf.reduce_sum(DimensionMixupSampler(1, positive_weight=2).form(q, p, h, pool))
+        view = view_of(q, p, h[:, None])
+        sampler = DimensionMixupSampler(1, positive_weight=2)
+        total = tf.reduce_sum(sampler.form(view, h[:, None]).embeddings)
     gradients = [float(tf.squeeze(one)) for one in tape.gradient(total, [q, p, h])]
     expected = [slope * 1 * 1, 1 - weight - slope * 1, weight + slope * 1]
     np.testing.assert_allclose(gradients, expected, rtol=1e-5)
@@ -181,26 +175,24 @@ def test_dins_gradient_flows_through_weight_candidate_positive_and_user():
 
 def test_dins_stays_finite_where_the_exponentials_overflow():
     user, positive, candidates = (1e4 * one for one in embeddings(20, 3, 4))
-    sampler, pool = ready(DimensionMixupSampler(4), 3), pool_of(user, positive, candidates)
-    picked_emb = tf.gather(tf.reshape(candidates, [-1, 3, DIM]), sampler.pick(pool))
-    arrays = [tf.constant(user), tf.constant(positive), picked_emb]
+    arrays = [tf.constant(user), tf.constant(positive), tf.constant(candidates)]
     with tf.GradientTape() as tape:
         tape.watch(arrays)
-        negative = sampler.form(*arrays, pool)
+        negative = DimensionMixupSampler(4).negatives(view_of(*arrays))[0].embeddings
     for value in [negative, *tape.gradient(negative, arrays)]:
         assert np.isfinite(value).all()
 
 
 @pytest.mark.parametrize("build", [MixGCFSampler, DimensionMixupSampler])
 def test_more_candidates_are_harder(build):
-    few, many = (mean_scores(ready(build(one), 3)) for one in (2, 16))
+    few, many = (mean_scores(build(one)) for one in (2, 16))
     assert mean_scores(UniformSampler()) < few < many
 
 
 def test_more_positive_weight_is_closer_to_the_positive():
     user, positive, candidates = embeddings(50, 3, 4)
     far, near, nearer = (
-        np.linalg.norm(negative_of(ready(sampler, 3), user, positive, candidates) - positive)
+        np.linalg.norm(negative_of(sampler, user, positive, candidates) - positive)
         for sampler in (DimensionMixupSampler(4, positive_weight=one) for one in (0.3, 2, 10))
     )
     assert far > near > nearer
@@ -212,7 +204,7 @@ def test_blend_of_mixgcf_and_dns_is_the_weighted_sum_of_both(make_model):
     model = make_model(mixture)
     layers = 1 if make_model is not layered_model else 3
     user, positive, candidates = embeddings(9, layers, 4)
-    expected = 0.25 * negative_of(ready(MixGCFSampler(4), layers), user, positive, candidates)
+    expected = 0.25 * negative_of(MixGCFSampler(4), user, positive, candidates)
     expected += 0.75 * negative_of(DynamicSampler(3), user, positive, candidates)
     blend = negative_of(mixture, user, positive, candidates)
     np.testing.assert_allclose(blend, expected, rtol=1e-5, atol=1e-6)
@@ -221,14 +213,14 @@ def test_blend_of_mixgcf_and_dns_is_the_weighted_sum_of_both(make_model):
     assert np.isfinite(take_a_step(model, batches))
 
 
-def test_picks_made_in_the_pipeline_train_a_joining_model():
+def test_negatives_drawn_in_the_pipeline_train_a_joining_model():
     sampler = SamplerMixture([MixGCFSampler(4), DimensionMixupSampler(3)])
     model = ThreeLayerModel(TRAIN.num_users, TRAIN.num_items, sampler, joins=True)
     batches = training_batches(
         TRAIN, ROWS, sampler.proposal, seed=3, placement="pipeline", model=model
     )
-    picked = next(iter(batches))["picked"]
-    assert {name: one.shape for name, one in picked.items()} == {
+    drawn = next(iter(batches))["negatives"]
+    assert {name: one["items"].shape for name, one in drawn.items()} == {
         "mixgcf4": (ROWS, 3),
         "dins3": (ROWS, 3),
     }

@@ -90,7 +90,7 @@ def test_picks_are_drawn_evenly_from_the_users_own_pool():
         history = bench.log.histories[user].tolist()
         pools[user] = [item for item in range(40) if item not in history][:3]
     sampler.pools.assign(pools)
-    picked = np.asarray(sampler.pick(bench.pool(np.full(5000, 4))))
+    picked = bench.drawn(np.full(5000, 4))
     shares = [np.mean(picked == item) for item in pools[4]]
     assert np.abs(np.array(shares) - 1 / 3).max() < 4 * np.sqrt(2 / 9 / picked.size)
 
@@ -100,10 +100,11 @@ def test_resampled_items_are_weighed_by_the_softmax_of_their_scores():
     bench = Bench(sampler)
     sampler.refresh(bench.model, 0)
     users = [0, 5, 5, 11]
-    items = np.asarray(sampler.pick(bench.pool(users)))
+    items, weights, *_ = sampler.draw(bench.view(users))
+    items = items.numpy()
     powers = np.exp([bench.scores[user, row] for user, row in zip(users, items, strict=True)])
     expected = powers / powers.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(sampler.weigh(bench.pool(users)), expected, rtol=1e-4)
+    np.testing.assert_allclose(weights, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e4])
@@ -111,16 +112,14 @@ def test_resampling_is_finite_for_any_size_of_scores(scale):
     sampler = ResamplingSampler()
     bench = Bench(sampler, scale=scale)
     sampler.refresh(bench.model, 0)
-    assert np.isfinite(sampler.weigh(bench.pool(np.arange(12)))).all()
+    assert np.isfinite(sampler.draw(bench.view(np.arange(12))).weights).all()
     assert (sampler.pools.numpy() >= 0).all()
 
 
 def test_before_the_first_refresh_the_pool_is_the_uniform_candidate():
     bench = Bench(ResamplingSampler(3))
-    pool = bench.pool(np.arange(12))
-    np.testing.assert_array_equal(
-        bench.sampler.pick(pool), np.repeat(pool.candidates.numpy(), 3, axis=1)
-    )
+    candidates = bench.batch(np.arange(12))["candidates"]
+    np.testing.assert_array_equal(bench.drawn(np.arange(12)), np.repeat(candidates, 3, axis=1))
 
 
 def test_more_resampling_candidates_are_harder():
@@ -130,16 +129,15 @@ def test_more_resampling_candidates_are_harder():
         bench = Bench(sampler)
         sampler.refresh(bench.model, 0)
         users = np.arange(12).repeat(200)
-        picked = np.asarray(sampler.pick(bench.pool(users)))
+        picked = bench.drawn(users)
         means.append(bench.scores[users[:, None], picked].mean())
     assert means[0] + 0.05 < means[1] and means[1] + 0.05 < means[2]
 
 
 def test_one_resampled_negative_can_be_blended():
     sampler = ResamplingSampler(1)
-    assert sampler.is_single and not ResamplingSampler(2).is_single
-    bench = Bench(sampler)
-    assert sampler.pick(bench.pool([1, 2])).shape == (2,)
-    assert sampler.weigh(bench.pool([1, 2])) is None
+    assert sampler.traits.num_negatives == 1 and ResamplingSampler(2).traits.num_negatives == 2
+    items, weights, *_ = sampler.draw(Bench(sampler).view([1, 2]))
+    assert items.shape == (2, 1) and weights is None
     model, _ = fitted(ResamplingSampler(1), epochs=1)
     assert model.final_embeddings()[0].shape == (12, DIM)

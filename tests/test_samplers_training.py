@@ -4,12 +4,13 @@ import types
 import keras
 import numpy as np
 import pytest
-from contract import DIM, LOG, NUM_ITEMS, NUM_USERS, SAMPLERS
+from contract import SAMPLERS
 from toy_retrieval import ThreeLayerModel
 
 from tf_autosample.batches.pipeline import training_batches
 from tf_autosample.models import MatrixFactorization
 from tf_autosample.models.optimizers import LazyAdam
+from tf_autosample.testing.bench import DIM, LOG, NUM_ITEMS, NUM_USERS
 
 flat_model = functools.partial(MatrixFactorization, dim=DIM)
 MODELS = {(name, "L=2"): (ThreeLayerModel, build) for name, build in SAMPLERS.items()}
@@ -94,8 +95,8 @@ def test_state_of_the_sampler_is_saved_with_the_model(key, tmp_path):
         np.testing.assert_array_equal(one, other)
     loaded.adapt(LOG)
     batch = next(iter(batches_of(model.sampler.proposal)))
-    expected = model.pick(batch)["picked"]
-    found = loaded.pick(batch)["picked"]
+    expected = model.draw_negatives(batch)["negatives"]
+    found = loaded.draw_negatives(batch)["negatives"]
     assert found.keys() == expected.keys()
     for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name])
+        np.testing.assert_array_equal(found[name]["items"], expected[name]["items"])

@@ -20,9 +20,9 @@ def test_weights_sum_to_one_and_carry_no_gradient(name):
     bench = Bench(sampler)
     sampler.refresh(bench.model, 0)
     with tf.GradientTape() as tape:
-        weights = sampler.weigh(bench.pool(np.arange(12)))
+        weights = sampler.draw(bench.view(np.arange(12))).weights
         total = tf.reduce_sum(weights[:, 0])
-    assert weights.shape == (12, sampler.num_picks) and weights.dtype == tf.float32
+    assert weights.shape == (12, sampler.traits.num_negatives) and weights.dtype == tf.float32
     np.testing.assert_allclose(np.sum(weights, axis=1), 1, rtol=1e-5)
     assert tape.gradient(total, bench.model.trainable_variables) == [None] * 3
 
@@ -40,7 +40,8 @@ def test_step_minimizes_the_weighted_sum_of_bpr_terms(name):
     sampler.refresh(bench.model, 0)
     users = np.arange(12)
     batch = bench.batch(users)
-    items, weights = np.asarray(sampler.pick(bench.pool(users))), sampler.weigh(bench.pool(users))
+    items, weights, *_ = sampler.draw(bench.view(users))
+    items = items.numpy()
     gaps = [
         bench.scores[user, items[user]] - bench.scores[user, batch["positives"][user]]
         for user in users
@@ -55,10 +56,10 @@ def test_step_minimizes_the_weighted_sum_of_bpr_terms(name):
 @pytest.mark.parametrize("hardness", [0.1, 1.0, 10.0])
 def test_softmax_weights_are_those_of_the_definition(hardness):
     bench = Bench(SoftmaxSampler(hardness, 7))
-    pool = bench.pool([3, 3, 8])
+    view = bench.view([3, 3, 8])
     rows = []
     for user, positive, candidates in zip(
-        [3, 3, 8], pool.positives.numpy(), pool.candidates.numpy(), strict=True
+        [3, 3, 8], view.positives.numpy(), view.candidates.numpy(), strict=True
     ):
         scores = bench.scores[user].astype(float)
         losses = [np.log1p(np.exp(scores[item] - scores[positive])) for item in candidates]
@@ -66,22 +67,24 @@ def test_softmax_weights_are_those_of_the_definition(hardness):
         tau = np.sqrt(sum((loss - mean) ** 2 for loss in losses) / 7 / (2 * hardness))
         powers = [np.exp(loss / tau) for loss in losses]
         rows.append([power / sum(powers) for power in powers])
-    np.testing.assert_allclose(bench.sampler.weigh(pool), rows, rtol=1e-4)
+    np.testing.assert_allclose(bench.sampler.draw(view).weights, rows, rtol=1e-4)
 
 
 def test_softmax_looks_at_its_first_columns_alone():
     bench = Bench(SoftmaxSampler(num_candidates=4))
-    wide = bench.pool([1, 2], candidates=np.arange(18).reshape(2, 9))
-    narrow = bench.pool([1, 2], candidates=np.arange(18).reshape(2, 9)[:, :4])
+    columns = np.arange(18).reshape(2, 9)
+    wide, narrow = (
+        bench.sampler.draw(bench.view([1, 2], candidates=one)) for one in (columns, columns[:, :4])
+    )
     assert bench.sampler.proposal == Proposal(uniform=4)
-    np.testing.assert_array_equal(bench.sampler.pick(wide), [[0, 1, 2, 3], [9, 10, 11, 12]])
-    np.testing.assert_allclose(bench.sampler.weigh(wide), bench.sampler.weigh(narrow), rtol=1e-6)
+    np.testing.assert_array_equal(wide.items, [[0, 1, 2, 3], [9, 10, 11, 12]])
+    np.testing.assert_allclose(wide.weights, narrow.weights, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1e-6, 1e6])
 def test_softmax_weights_are_finite_for_any_size_of_scores(scale):
     bench = Bench(SoftmaxSampler(100.0, 9), scale=scale)
-    weights = bench.sampler.weigh(bench.pool(np.arange(12)))
+    weights = bench.sampler.draw(bench.view(np.arange(12))).weights
     assert np.isfinite(weights).all()
     np.testing.assert_allclose(np.sum(weights, axis=1), 1, rtol=1e-5)
     if scale < 1e-10:  # all losses are log 2
@@ -93,12 +96,12 @@ def test_softmax_goes_from_uniform_to_the_hardest_with_its_hardness():
     for hardness in (1e-8, 0.1, 1.0, 1e6):
         sampler = SoftmaxSampler(hardness, 8)
         bench = Bench(sampler)
-        pool = bench.pool(np.arange(12))
-        means.append(np.sum(sampler.weigh(pool) * pool.scores, axis=1).mean())
+        view = bench.view(np.arange(12))
+        means.append(np.sum(sampler.draw(view).weights * view.scores, axis=1).mean())
     assert means[0] + 0.1 < means[1] and means[1] + 0.1 < means[2] and means[2] + 0.1 < means[3]
     # With a small rho they differ by about sqrt(2 rho) = 1.4e-4 deviations of the scores.
-    np.testing.assert_allclose(means[0], np.mean(pool.scores), atol=1e-3)
-    np.testing.assert_allclose(means[3], np.mean(np.max(pool.scores, axis=1)), rtol=1e-3)
+    np.testing.assert_allclose(means[0], np.mean(view.scores), atol=1e-3)
+    np.testing.assert_allclose(means[3], np.mean(np.max(view.scores, axis=1)), rtol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tf_autosample.samplers import Traits
 from tf_autosample.search.arms import Arm, Comparison, all_arms, choose, compare, measured_epochs
 
 
@@ -14,16 +15,22 @@ def test_measured_epochs_are_dense_at_first_and_end_at_max_epochs():
 
 
 class Sampler:
-    def __init__(self, name, cost, is_single=True, ladder=None):
-        self.name, self.cost, self.is_single, self.ladder = name, cost, is_single, ladder
-        self.selectivity, self.returns = 2.0 * cost, "vector" if name == "dns8" else "item"
+    def __init__(self, name, cost, num_negatives=1, ladder=None):
+        self.name = name
+        self.traits = Traits(
+            num_negatives=num_negatives,
+            cost=cost,
+            selectivity=2.0 * cost,
+            ladder=ladder,
+            is_synthetic=name == "dns8",
+        )
 
 
 SAMPLERS = [
     Sampler("dns32", 32, ladder=("dns", 32.0)),
     Sampler("uniform", 1),
     Sampler("dns8", 8, ladder=("dns", 8.0)),
-    Sampler("in-batch", 1, is_single=False),
+    Sampler("in-batch", 1, num_negatives=None),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Small models and pools for samplers that look at candidates."""
+"""Small models and views for samplers that look at candidates."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import tensorflow as tf
 from tf_autosample import Encoders, Interactions, LazyAdam, MatrixFactorization, RetrievalModel
 from tf_autosample.batches.proposals import Proposal
 from tf_autosample.models.embedding import EmbeddingTable
-from tf_autosample.samplers import CandidatePool
+from tf_autosample.samplers import CandidateView
 
 USERS, ITEMS, DIM, ROWS = 12, 30, 4, 16
 PAIRS = sorted({(u, (7 * u + 3 * n + u * n) % ITEMS) for u in range(USERS) for n in range(8)})
@@ -62,26 +62,27 @@ def joined_layers(emb):
     return tf.reshape(emb, [*emb.shape[:-2], emb.shape[-2] * emb.shape[-1]])
 
 
-def pool_of(user_emb, positive_emb, candidate_emb, readout=mean_of_layers, seed=0):
-    """A pool whose candidate in row b and column m is item b·M + m."""
+def view_of(user_emb, positive_emb, candidate_emb, readout=mean_of_layers, seed=0):
+    """A view whose candidate in row b and column m is item b·M + m."""
     rows, columns = candidate_emb.shape[:2]
-    table = tf.constant(np.reshape(candidate_emb, [rows * columns, *candidate_emb.shape[2:]]))
-    batch = {
-        "users": tf.range(rows),
-        "positives": rows * columns + tf.range(rows),
-        "candidates": tf.reshape(tf.range(rows * columns), [rows, columns]),
-        "seeds": tf.stack([tf.fill([rows], seed), tf.range(rows)], axis=1),
-    }
-    return CandidatePool(
-        batch,
-        Proposal(uniform=columns),
-        columns,
-        tf.constant(user_emb),
-        tf.constant(positive_emb),
-        lambda ids: tf.gather(table, ids),
-        readout,
-        lambda users, items: tf.zeros_like(items, tf.bool),
+    table = tf.reshape(candidate_emb, [rows * columns, *candidate_emb.shape[2:]])
+    return CandidateView(
+        users=tf.range(rows),
+        positives=rows * columns + tf.range(rows),
+        candidates=tf.reshape(tf.range(rows * columns), [rows, columns]),
+        seeds=tf.stack([tf.fill([rows], seed), tf.range(rows)], axis=1),
+        proposal=Proposal(uniform=columns),
+        user_emb=tf.convert_to_tensor(user_emb),
+        positive_emb=tf.convert_to_tensor(positive_emb),
+        item=lambda ids: tf.gather(table, ids),
+        readout=readout,
     )
+
+
+def columns_drawn(sampler, view):
+    """In which column each item stands that a sampler draws: int [B], or [B, P] of several."""
+    columns = sampler.draw(view).items.numpy() % view.candidates.shape[1]
+    return columns[:, 0] if columns.shape[1] == 1 else columns
 
 
 def random_layers(*shape, seed, scale=1.0):
@@ -90,11 +91,8 @@ def random_layers(*shape, seed, scale=1.0):
 
 def negative_of(sampler, user_emb, positive_emb, candidate_emb, readout=mean_of_layers, seed=0):
     """Both moves of a sampler on given embeddings: float [B, L+1, d]."""
-    pool = pool_of(user_emb, positive_emb, candidate_emb, readout, seed)
-    items = sampler.pick(pool)
-    items = sampler.join(items) if isinstance(items, dict) else items
-    picked_emb = tf.gather(np.reshape(candidate_emb, [-1, *user_emb.shape[1:]]), items)
-    return np.asarray(sampler.form(pool.user_emb, pool.positive_emb, picked_emb, pool))
+    view = view_of(user_emb, positive_emb, candidate_emb, readout, seed)
+    return np.asarray(sampler.negatives(view)[0].embeddings)
 
 
 def mean_scores(sampler, *, layers=3, seed=11, columns=16, readout=mean_of_layers):

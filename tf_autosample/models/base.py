@@ -10,7 +10,7 @@ from tf_autosample.batches.pipeline import TrainingBatches
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import EpochStart, check_batches
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
-from tf_autosample.samplers import CandidateView, ModelSize, NegativeSampler
+from tf_autosample.samplers import CandidateView, ModelSize, Negatives, NegativeSampler
 from tf_autosample.samplers.mixture import SamplerMixture
 
 
@@ -130,11 +130,19 @@ class RetrievalModel(keras.Model):
         self.sampler.refresh(self, epoch)
 
     def draw_negatives(self, batch):
-        """Returns the batch with `negatives`: what each active sampler draws, by its name."""
+        """Returns the batch with `negatives`: what each active sampler draws, by its name.
+
+        A dict of the fields of its `Negatives` that there are: a dataset on another device
+        carries no None.
+        """
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
         view = self._view(batch, encode, user_emb, positive_emb)
-        return {**batch, "negatives": self.sampler.draw(view)}
+        drawn = {
+            name: {field: value for field, value in one._asdict().items() if value is not None}
+            for name, one in self.sampler.draw(view).items()
+        }
+        return {**batch, "negatives": drawn}
 
     def train_step(self, batch):
         with tf.GradientTape() as tape:
@@ -156,7 +164,10 @@ class RetrievalModel(keras.Model):
         encode = self.encode()
         user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
         view = self._view(batch, encode, user_emb, positive_emb)
-        drawn = batch["negatives"] if "negatives" in batch else self.sampler.draw(view)
+        if "negatives" in batch:
+            drawn = {name: Negatives(**one) for name, one in batch["negatives"].items()}
+        else:
+            drawn = self.sampler.draw(view)
         formed, negatives = self.sampler.form(view, drawn)
         is_shared = negatives.items.shape.rank == 1
         user = self.vectors(user_emb)

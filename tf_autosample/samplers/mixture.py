@@ -211,7 +211,7 @@ class SamplerMixture(TensorLayer):
                 f"The negatives must have been drawn by the samplers now at work, {names}. "
                 f"Received: those of {sorted(drawn)}. Build the batches after `fix`."
             )
-        return [Negatives(*drawn[name]) for name in names]
+        return [drawn[name] for name in names]
 
     def _check_blend(self, indices: Sequence[int]) -> None:
         blended = [self.samplers[k] for k in indices]

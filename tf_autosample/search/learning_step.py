@@ -22,7 +22,9 @@ class LearningStep:
     def __init__(self, model, criterion: str, rate: float, validation: Interactions):
         self.model, self.criterion, self.rate = model, criterion, rate
         self.num_pairs = len(validation)
-        self.users, self.items = tf.constant(validation.users), tf.constant(validation.items)
+        self.users, self.items = (
+            tf.constant(ids, tf.int64) for ids in (validation.users, validation.items)
+        )
         if criterion == "alignment":
             self.candidates = ComplementSampler.of(model.batches.interactions, 0.0)
 
