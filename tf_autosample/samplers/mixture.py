@@ -15,9 +15,6 @@ from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
 from tf_autosample.samplers.named import parse_samplers
 from tf_autosample.samplers.view import CandidateView
 
-# By a sampler's name, the fields of its `Negatives` that there are: what crosses a `Dataset`.
-Drawn = Mapping[str, Mapping[str, tf.Tensor]]
-
 # What stands for one sampler or several wherever a model is given them.
 Samplers = NegativeSampler | str | Sequence[NegativeSampler | str]
 
@@ -149,18 +146,14 @@ class SamplerMixture(TensorLayer):
         self._check_blend(range(len(self.samplers)))
         self._fixed = None
 
-    def draw(self, view: CandidateView) -> Drawn:
+    def draw(self, view: CandidateView) -> dict[str, Negatives]:
         """Returns what each active sampler draws, without gradient."""
         return {
-            sampler.name: {
-                field: tf.stop_gradient(one)
-                for field, one in sampler.draw(view)._asdict().items()
-                if one is not None  # which not every `Dataset` passes on
-            }
+            sampler.name: Negatives(*map(_without_gradient, sampler.draw(view)))
             for sampler in self.active
         }
 
-    def form(self, view: CandidateView, drawn: Drawn) -> tuple[Formed, Negatives]:
+    def form(self, view: CandidateView, drawn: Mapping[str, Negatives]) -> tuple[Formed, Negatives]:
         """Returns the mixed negative, and what a loss must know of it.
 
         The embeddings of all that was drawn are looked up at once, with gradient.
@@ -223,14 +216,14 @@ class SamplerMixture(TensorLayer):
             return tf.nn.softmax(self.logits / self.temperature)
         return tf.constant([weight for weight in self._fixed if weight > 0], tf.float32)
 
-    def _drawn_by_active(self, drawn: Drawn) -> list[Negatives]:
+    def _drawn_by_active(self, drawn: Mapping[str, Negatives]) -> list[Negatives]:
         names = [sampler.name for sampler in self.active]
         if not set(names) <= set(drawn):
             raise ValueError(
                 f"The negatives must have been drawn by the samplers now at work, {names}. "
                 f"Received: those of {sorted(drawn)}. Build the batches after `fix`."
             )
-        return [Negatives(**drawn[name]) for name in names]
+        return [drawn[name] for name in names]
 
     def _check_blend(self, indices: Sequence[int]) -> None:
         blended = [self.samplers[k] for k in indices]
@@ -254,6 +247,10 @@ class SamplerMixture(TensorLayer):
     def from_config(cls, config):
         samplers = [keras.saving.deserialize_keras_object(one) for one in config["samplers"]]
         return cls(**{**config, "samplers": samplers})
+
+
+def _without_gradient(one):
+    return None if one is None else tf.stop_gradient(one)
 
 
 def _listed(given) -> list[NegativeSampler]:
