@@ -362,8 +362,7 @@ class RetrievalModel(keras.Model):
             callbacks = [driver, *callbacks]
         driver.before_fit(self, own, callbacks)  # a search may train on fewer users first
         self.driver, self.batches = driver, own
-        if own.interactions is not self.interactions:
-            self.adapt(own.interactions)
+        self.adapt(own.interactions)  # also again: weights may have been put back since
         if self.compiled:  # the weights may have been fixed since the step was traced
             self.train_as(weights=self.sampler.fixed)
         # Told the steps, Keras makes one iterator an epoch in place of two; each costs 40 ms. It

@@ -57,12 +57,6 @@ class SamplerMixture(TensorLayer):
         super().__init__(name=name, **kwargs)
         samplers = _listed(samplers)
         names = [sampler.name for sampler in samplers]
-        mixtures = [one.name for one in samplers if isinstance(one, SamplerMixture)]
-        if mixtures:
-            raise ValueError(
-                f"A mixture cannot hold mixtures. Received: {mixtures} among {names}. List the "
-                "samplers of all, each once."
-            )
         if not names or len(set(names)) < len(names):
             raise ValueError(
                 "`samplers` must hold at least one sampler, each with its own name (pass "
