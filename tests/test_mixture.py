@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,8 +10,11 @@ from tf_autosample.batches.proposals import Proposal
 from tf_autosample.models.losses import BPR
 from tf_autosample.samplers import (
     DynamicSampler,
+    FactorSampler,
+    InBatchSampler,
     NegativeSampler,
     PopularitySampler,
+    ResamplingSampler,
     Traits,
     UniformSampler,
 )
@@ -174,3 +179,42 @@ def test_samplers_without_their_own_names_are_refused(samplers):
 def test_temperature_that_is_not_positive_is_refused(temperature):
     with pytest.raises(ValueError, match="`temperature` must be .*> 0. Received: temperature="):
         SamplerMixture(three(), temperature=temperature)
+
+
+def blend(*samplers, weights=None) -> Traits:
+    return SamplerMixture(samplers, weights=weights).traits
+
+
+def test_traits_of_a_corner_are_the_samplers_but_for_the_columns_of_all():
+    samplers = [DynamicSampler(8), InBatchSampler(), FactorSampler()]
+    for corner, sampler in enumerate(samplers):
+        found = blend(*samplers, weights=np.eye(3)[corner])
+        assert found == dataclasses.replace(sampler.traits, proposal=Proposal(8))
+    assert blend(DynamicSampler(8)).ladder == DynamicSampler(8).traits.ladder
+
+
+def test_blend_costs_the_sum_and_is_as_selective_as_the_weighted_mean():
+    samplers = [DynamicSampler(8), DynamicSampler(32), UniformSampler()]
+    found = blend(*samplers, weights=[0.5, 0.25, 0.25])
+    assert (found.cost, found.selectivity) == (8 + 32 + 1, 0.5 * 8 + 0.25 * 32 + 0.25 * 1)
+    # One of weight 0 costs nothing; while weights learn they count alike.
+    found = blend(*samplers, weights=[0.5, 0, 0.5])
+    assert (found.cost, found.selectivity) == (9, 4.5)
+    assert blend(*samplers).selectivity == pytest.approx((8 + 32 + 1) / 3)
+
+
+def test_blend_is_one_vector_between_items_on_no_ladder():
+    found = blend(DynamicSampler(8), DynamicSampler(32))
+    assert found.is_synthetic and found.ladder is None and found.num_negatives == 1
+    assert not found.needs_ids and blend(UniformSampler(), FactorSampler()).needs_ids
+
+
+def test_blend_suits_the_losses_that_all_its_samplers_suit():
+    assert blend(UniformSampler(), DynamicSampler(8)).loss_kinds == ("pairwise", "softmax")
+    assert blend(UniformSampler(), ResamplingSampler(1)).loss_kinds == ("pairwise",)
+
+    class SoftmaxOnly(UniformSampler):
+        traits = Traits(loss_kinds=("softmax",))
+
+    with pytest.raises(ValueError, match=r"one kind of loss.*'only': \('softmax',\)"):
+        blend(SoftmaxOnly(name="only"), ResamplingSampler(1))

@@ -98,6 +98,11 @@ class SamplerMixture(TensorLayer):
         weights = self._fixed or [1 / len(traits)] * len(traits)  # equal while they learn
         weights = [weight for weight in weights if weight > 0]
         kinds = set.intersection(*(set(one.loss_kinds) for one in traits))
+        if not kinds:
+            raise ValueError(
+                "Samplers that are blended must suit one kind of loss. Received: "
+                f"{ {one.name: one.traits.loss_kinds for one in active} }."
+            )
         return Traits(
             self.proposal,
             loss_kinds=tuple(kind for kind in traits[0].loss_kinds if kind in kinds),
