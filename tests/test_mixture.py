@@ -1,15 +1,20 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from contract import Bench, formed
+from contract import bench_of, formed
 
 from tf_autosample.batches.proposals import Proposal
 from tf_autosample.models.losses import BPR
 from tf_autosample.samplers import (
     DynamicSampler,
+    FactorSampler,
+    InBatchSampler,
     NegativeSampler,
     PopularitySampler,
+    ResamplingSampler,
     Traits,
     UniformSampler,
 )
@@ -41,7 +46,7 @@ def test_weights_start_equal_and_are_the_softmax_of_logits_over_temperature():
 
 
 def test_blend_is_the_weighted_sum_of_what_the_samplers_form():
-    bench, mixture = Bench(), SamplerMixture(three(), temperature=2.0)
+    bench, mixture = bench_of(), SamplerMixture(three(), temperature=2.0)
     singles = [formed(sampler, bench) for sampler in mixture.samplers]
     for weights in ([0.2, 0.3, 0.5], [0.7, 0.0, 0.3]):
         mixture.logits.assign(2.0 * np.log(np.maximum(weights, 1e-30)))
@@ -55,13 +60,13 @@ def test_blend_is_the_weighted_sum_of_what_the_samplers_form():
 
 @pytest.mark.parametrize("corner", range(3))
 def test_mixture_with_one_active_sampler_is_that_sampler(corner):
-    bench, mixture = Bench(), SamplerMixture(three(), weights=np.eye(3)[corner])
+    bench, mixture = bench_of(), SamplerMixture(three(), weights=np.eye(3)[corner])
     assert mixture.active == [mixture.samplers[corner]]
     np.testing.assert_array_equal(formed(mixture, bench), formed(three()[corner], bench))
 
 
 def test_mixture_gradient_is_weight_times_distance_from_the_mean():
-    bench, mixture = Bench(), SamplerMixture(three(), temperature=0.5)
+    bench, mixture = bench_of(), SamplerMixture(three(), temperature=0.5)
     mixture.logits.assign([0.3, -0.2, 0.1])
     weights = np.exp([0.6, -0.4, 0.2]) / np.exp([0.6, -0.4, 0.2]).sum()
     singles = [np.sum(formed(sampler, bench)) for sampler in mixture.samplers]
@@ -74,14 +79,14 @@ def test_mixture_gradient_is_weight_times_distance_from_the_mean():
 
 
 def test_fixed_weights_get_no_gradient():
-    bench, mixture = Bench(), SamplerMixture(three(), weights=[0.5, 0.25, 0.25])
+    bench, mixture = bench_of(), SamplerMixture(three(), weights=[0.5, 0.25, 0.25])
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(formed(mixture, bench))
     assert tape.gradient(total, mixture.logits.value) is None
 
 
 def test_loss_on_the_mixed_instance_bounds_the_mixed_loss_from_below():
-    bench = Bench(rows=200)
+    bench = bench_of(rows=200)
     weights = [0.5, 0.2, 0.3]
     mixture = SamplerMixture(three(), weights=weights)
     user, positive = bench.user_emb.mean(axis=1), bench.positive_emb.mean(axis=1)
@@ -99,7 +104,7 @@ def test_loss_on_the_mixed_instance_bounds_the_mixed_loss_from_below():
 
 
 def test_sampler_of_weight_0_is_not_run():
-    bench, mixture = Bench(), SamplerMixture([UniformSampler(), Untouchable(name="no")])
+    bench, mixture = bench_of(), SamplerMixture([UniformSampler(), Untouchable(name="no")])
     with pytest.raises(AssertionError, match="ran"):
         mixture.draw(bench.view(mixture))
     assert mixture.num_scored == 40
@@ -107,7 +112,7 @@ def test_sampler_of_weight_0_is_not_run():
     assert mixture.num_scored == 1
     drawn = tf.function(lambda: mixture.draw(bench.view(mixture)))()
     assert drawn.keys() == {"uniform"}
-    np.testing.assert_array_equal(drawn["uniform"]["items"], bench.candidates[:, :1])
+    np.testing.assert_array_equal(drawn["uniform"]["items"], bench.batch["candidates"][:, :1])
 
 
 def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
@@ -120,7 +125,7 @@ def test_proposal_is_the_union_of_all_samplers_whatever_the_weights():
 
 
 def test_negatives_drawn_by_all_are_formed_by_the_active():
-    bench, mixture = Bench(), SamplerMixture(three())
+    bench, mixture = bench_of(), SamplerMixture(three())
     view = bench.view(mixture)
     by_name = mixture.draw(view)
     items = np.concatenate([one.draw(view).items for one in three()], axis=1)
@@ -133,7 +138,7 @@ def test_negatives_drawn_by_all_are_formed_by_the_active():
 
 
 def test_negatives_that_miss_an_active_sampler_are_refused():
-    bench, mixture = Bench(), SamplerMixture(three(), weights=[0.5, 0.5, 0])
+    bench, mixture = bench_of(), SamplerMixture(three(), weights=[0.5, 0.5, 0])
     drawn = {name: {"items": tf.zeros([6, 1], tf.int64)} for name in ("uniform", "popularity")}
     with pytest.raises(ValueError, match=r"\['uniform', 'dns8'\].*those of \['popularity', 'uni"):
         mixture.form(bench.view(mixture), drawn)
@@ -174,3 +179,42 @@ def test_samplers_without_their_own_names_are_refused(samplers):
 def test_temperature_that_is_not_positive_is_refused(temperature):
     with pytest.raises(ValueError, match="`temperature` must be .*> 0. Received: temperature="):
         SamplerMixture(three(), temperature=temperature)
+
+
+def blend(*samplers, weights=None) -> Traits:
+    return SamplerMixture(samplers, weights=weights).traits
+
+
+def test_traits_of_a_corner_are_the_samplers_but_for_the_columns_of_all():
+    samplers = [DynamicSampler(8), InBatchSampler(), FactorSampler()]
+    for corner, sampler in enumerate(samplers):
+        found = blend(*samplers, weights=np.eye(3)[corner])
+        assert found == dataclasses.replace(sampler.traits, proposal=Proposal(8))
+    assert blend(DynamicSampler(8)).ladder == DynamicSampler(8).traits.ladder
+
+
+def test_blend_costs_the_sum_and_is_as_selective_as_the_weighted_mean():
+    samplers = [DynamicSampler(8), DynamicSampler(32), UniformSampler()]
+    found = blend(*samplers, weights=[0.5, 0.25, 0.25])
+    assert (found.cost, found.selectivity) == (8 + 32 + 1, 0.5 * 8 + 0.25 * 32 + 0.25 * 1)
+    # One of weight 0 costs nothing; while weights learn they count alike.
+    found = blend(*samplers, weights=[0.5, 0, 0.5])
+    assert (found.cost, found.selectivity) == (9, 4.5)
+    assert blend(*samplers).selectivity == pytest.approx((8 + 32 + 1) / 3)
+
+
+def test_blend_is_one_vector_between_items_on_no_ladder():
+    found = blend(DynamicSampler(8), DynamicSampler(32))
+    assert found.is_synthetic and found.ladder is None and found.num_negatives == 1
+    assert not found.needs_ids and blend(UniformSampler(), FactorSampler()).needs_ids
+
+
+def test_blend_suits_the_losses_that_all_its_samplers_suit():
+    assert blend(UniformSampler(), DynamicSampler(8)).loss_kinds == ("pairwise", "softmax")
+    assert blend(UniformSampler(), ResamplingSampler(1)).loss_kinds == ("pairwise",)
+
+    class SoftmaxOnly(UniformSampler):
+        traits = Traits(loss_kinds=("softmax",))
+
+    with pytest.raises(ValueError, match=r"one kind of loss.*'only': \('softmax',\)"):
+        blend(SoftmaxOnly(name="only"), ResamplingSampler(1))

@@ -71,6 +71,7 @@ ON_ANOTHER_DEVICE = """
 import json, warnings
 import numpy as np, tensorflow as tf
 from tf_autosample import *
+from tf_autosample.batches.proposals import ComplementSampler
 
 tf.debugging.set_log_device_placement(True)
 cpu = tf.config.list_physical_devices("CPU")[0]
@@ -96,6 +97,9 @@ for device in (None, "/cpu:1"):
         warnings.simplefilter("error")
         history = model.fit(batches, initial_epoch=0, epochs=2, verbose=0).history
     report[str(device)]["losses"] = history["loss"]
+with tf.device("/cpu:1"):
+    there = ComplementSampler.of(train)
+report["index"] = there is ComplementSampler.of(train), there.keys.device[-5:]
 print("REPORT", json.dumps(report))
 """
 
@@ -114,6 +118,7 @@ def test_device_draws_there_and_changes_no_value():
     assert host["devices"] == [":CPU:0"[-6:]] and device["devices"] == [":CPU:1"[-6:]]
     assert device["values"] == host["values"] and device["losses"] == host["losses"]
     assert device["cardinality"] == host["cardinality"] == 5
+    assert report["index"] == [False, "CPU:1"]  # each device has an index of its own
     log = done.stdout.split("PIPELINE /cpu:1")[1].split("END")[0]
     places = {
         operation: set(re.findall(rf"\({operation}\): \S+(CPU:\d)", log))

@@ -1,9 +1,23 @@
+import functools
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_autosample import Interactions, Proposal
-from tf_autosample.batches.proposals import SeenPairs
+from tf_autosample import (
+    DynamicSampler,
+    Interactions,
+    MatrixFactorization,
+    PopularitySampler,
+    Proposal,
+    ResamplingSampler,
+    SamplerMixture,
+    UniformSampler,
+    training_batches,
+)
+from tf_autosample.batches.proposals import ComplementSampler, SeenPairs
 
 NUM_ITEMS = 9
 HISTORIES = {0: [0, 3, 8], 1: [], 2: list(range(NUM_ITEMS)), 3: [8], 4: [], 5: [0, 1]}
@@ -98,3 +112,45 @@ def test_proposal_counts_its_columns():
 def test_proposal_without_columns_is_an_error(arguments):
     with pytest.raises(ValueError, match="must have at least one column|`uniform` must be >= 0"):
         Proposal(**arguments)
+
+
+def test_index_is_made_once_for_a_training_set_and_forgotten_with_it(monkeypatch):
+    made = []
+
+    def counting(build):
+        @functools.wraps(build)
+        def wrapped(self, *args):
+            made.append(type(self).__name__)
+            build(self, *args)
+
+        return wrapped
+
+    for kind in (SeenPairs, ComplementSampler):
+        monkeypatch.setattr(kind, "__init__", counting(kind.__init__))
+    log = Interactions([0, 1, 2, 3], [0, 1, 2, 3], 4, 9)
+    samplers = [UniformSampler(), DynamicSampler(2), PopularitySampler(1.0), ResamplingSampler(1)]
+    model = MatrixFactorization(4, 9, SamplerMixture(samplers), dim=2)
+    model.compile("sgd")
+    for _ in range(2):
+        batches = training_batches(log, 2, model.sampler.proposal, seed=1)
+        model.fit(batches, epochs=1, verbose=0)
+    # Two laws of candidates, uniform and by popularity, and one index of histories.
+    assert sorted(made) == ["ComplementSampler"] * 2 + ["SeenPairs"]
+    other = log.select([0, 1])
+    assert SeenPairs.of(other) is SeenPairs.of(other) is not SeenPairs.of(log)
+    assert ComplementSampler.of(other) is not ComplementSampler.of(other, 1.0)
+    remembered = weakref.ref(other)
+    del other
+    gc.collect()
+    assert remembered() is None
+
+
+@tf.function
+def seen_in_a_graph(log, users, items):
+    return SeenPairs.of(log)(users, items)
+
+
+def test_index_asked_for_while_a_function_is_traced_can_be_used_outside():
+    log = Interactions([0, 1], [2, 3], 2, 5)
+    assert seen_in_a_graph(log, tf.constant([0]), tf.constant([2])).numpy() == [True]
+    assert SeenPairs.of(log)(tf.constant([0]), tf.constant([3])).numpy() == [False]

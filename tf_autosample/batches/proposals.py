@@ -1,5 +1,6 @@
 """Laws that candidates are drawn from: uniform and popularity, outside a user's history."""
 
+import inspect
 import weakref
 from dataclasses import dataclass
 from typing import Self
@@ -25,11 +26,13 @@ class _OfInteractions:
     def of(cls, interactions: Interactions, *arguments) -> Self:
         """Returns the one of these interactions on the device at hand."""
         made = cls._made.setdefault(interactions, {})
+        asked = inspect.signature(cls).bind(interactions, *arguments)
+        asked.apply_defaults()  # one that names a default is the one that leaves it out
         with tf.init_scope():  # also asked for while a function is traced
-            device = tf.zeros([]).device
-            if (cls, device, arguments) not in made:
-                made[cls, device, arguments] = cls(interactions, *arguments)
-        return made[cls, device, arguments]
+            key = (cls, tf.zeros([]).device, *asked.args[1:])
+            if key not in made:
+                made[key] = cls(interactions, *arguments)
+        return made[key]
 
 
 @dataclass(frozen=True)

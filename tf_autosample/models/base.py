@@ -22,7 +22,7 @@ from tf_autosample.models.fitting import (
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
 from tf_autosample.models.steps import PlainStep, TrainingStep, whole_gradients
 from tf_autosample.models.trained import TrainedIds
-from tf_autosample.samplers import CandidateView, ModelSize, Negatives, Samplers
+from tf_autosample.samplers import CandidateView, ModelSize, Samplers
 from tf_autosample.samplers.mixture import SamplerMixture
 
 
@@ -216,18 +216,10 @@ class RetrievalModel(keras.Model):
         self.next_epoch = epoch + 1
 
     def draw_negatives(self, batch):
-        """Returns the batch with `negatives`: what each active sampler draws, by its name.
-
-        Each as a dict of those fields of `Negatives` that there are: a dataset on another device
-        carries no None.
-        """
+        """Returns the batch with `negatives`: what each active sampler draws, by its name."""
         encode = self.encode()
         view = self._view(batch, encode, *encode.of_batch(batch))
-        drawn = {
-            name: {field: value for field, value in one._asdict().items() if value is not None}
-            for name, one in self.sampler.draw(view).items()
-        }
-        return {**batch, "negatives": drawn}
+        return {**batch, "negatives": self.sampler.draw(view)}
 
     def train_step(self, batch):
         return self.step(batch)
@@ -287,10 +279,7 @@ class RetrievalModel(keras.Model):
         encode = self.encode(training)
         user_emb, positive_emb = encode.of_batch(batch)
         view = self._view(batch, encode, user_emb, positive_emb)
-        if "negatives" in batch:
-            drawn = {name: Negatives(**one) for name, one in batch["negatives"].items()}
-        else:
-            drawn = self.sampler.draw(view)
+        drawn = batch["negatives"] if "negatives" in batch else self.sampler.draw(view)
         formed, negatives = self.sampler.form(view, drawn)
         is_shared = negatives.items.shape.rank == 1
         user = self.vectors(user_emb)
@@ -373,8 +362,7 @@ class RetrievalModel(keras.Model):
             callbacks = [driver, *callbacks]
         driver.before_fit(self, own, callbacks)  # a search may train on fewer users first
         self.driver, self.batches = driver, own
-        if own.interactions is not self.interactions:
-            self.adapt(own.interactions)
+        self.adapt(own.interactions)  # also again: weights may have been put back since
         if self.compiled:  # the weights may have been fixed since the step was traced
             self.train_as(weights=self.sampler.fixed)
         # Told the steps, Keras makes one iterator an epoch in place of two; each costs 40 ms. It

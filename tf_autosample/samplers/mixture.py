@@ -15,6 +15,9 @@ from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
 from tf_autosample.samplers.named import parse_samplers
 from tf_autosample.samplers.view import CandidateView
 
+# By a sampler's name, the fields of its `Negatives` that there are: what crosses a `Dataset`.
+Drawn = Mapping[str, Mapping[str, tf.Tensor]]
+
 # What stands for one sampler or several wherever a model is given them.
 Samplers = NegativeSampler | str | Sequence[NegativeSampler | str]
 
@@ -54,12 +57,6 @@ class SamplerMixture(TensorLayer):
         super().__init__(name=name, **kwargs)
         samplers = _listed(samplers)
         names = [sampler.name for sampler in samplers]
-        mixtures = [one.name for one in samplers if isinstance(one, SamplerMixture)]
-        if mixtures:
-            raise ValueError(
-                f"A mixture cannot hold mixtures. Received: {mixtures} among {names}. List the "
-                "samplers of all, each once."
-            )
         if not names or len(set(names)) < len(names):
             raise ValueError(
                 "`samplers` must hold at least one sampler, each with its own name (pass "
@@ -101,6 +98,11 @@ class SamplerMixture(TensorLayer):
         weights = self._fixed or [1 / len(traits)] * len(traits)  # equal while they learn
         weights = [weight for weight in weights if weight > 0]
         kinds = set.intersection(*(set(one.loss_kinds) for one in traits))
+        if not kinds:
+            raise ValueError(
+                "Samplers that are blended must suit one kind of loss. Received: "
+                f"{ {one.name: one.traits.loss_kinds for one in active} }."
+            )
         return Traits(
             self.proposal,
             loss_kinds=tuple(kind for kind in traits[0].loss_kinds if kind in kinds),
@@ -146,14 +148,18 @@ class SamplerMixture(TensorLayer):
         self._check_blend(range(len(self.samplers)))
         self._fixed = None
 
-    def draw(self, view: CandidateView) -> dict[str, Negatives]:
+    def draw(self, view: CandidateView) -> Drawn:
         """Returns what each active sampler draws, without gradient."""
         return {
-            sampler.name: Negatives(*map(_without_gradient, sampler.draw(view)))
+            sampler.name: {
+                field: tf.stop_gradient(one)
+                for field, one in sampler.draw(view)._asdict().items()
+                if one is not None  # which not every `Dataset` passes on
+            }
             for sampler in self.active
         }
 
-    def form(self, view: CandidateView, drawn: Mapping[str, Negatives]) -> tuple[Formed, Negatives]:
+    def form(self, view: CandidateView, drawn: Drawn) -> tuple[Formed, Negatives]:
         """Returns the mixed negative, and what a loss must know of it.
 
         The embeddings of all that was drawn are looked up at once, with gradient.
@@ -216,14 +222,14 @@ class SamplerMixture(TensorLayer):
             return tf.nn.softmax(self.logits / self.temperature)
         return tf.constant([weight for weight in self._fixed if weight > 0], tf.float32)
 
-    def _drawn_by_active(self, drawn: Mapping[str, Negatives]) -> list[Negatives]:
+    def _drawn_by_active(self, drawn: Drawn) -> list[Negatives]:
         names = [sampler.name for sampler in self.active]
         if not set(names) <= set(drawn):
             raise ValueError(
                 f"The negatives must have been drawn by the samplers now at work, {names}. "
                 f"Received: those of {sorted(drawn)}. Build the batches after `fix`."
             )
-        return [drawn[name] for name in names]
+        return [Negatives(**drawn[name]) for name in names]
 
     def _check_blend(self, indices: Sequence[int]) -> None:
         blended = [self.samplers[k] for k in indices]

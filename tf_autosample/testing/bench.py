@@ -120,7 +120,7 @@ class Bench:
 def drawn_by(sampler, view: CandidateView) -> list[Negatives]:
     """What a sampler draws, or each of a mixture's."""
     drawn = sampler.draw(view)
-    return list(drawn.values()) if isinstance(drawn, dict) else [drawn]
+    return [Negatives(**one) for one in drawn.values()] if isinstance(drawn, dict) else [drawn]
 
 
 def decided(formed: Formed, negatives: Negatives) -> list:

@@ -23,15 +23,19 @@ class ModelContract:
         """Returns a new model that trains with the sampler, always from the same start."""
         raise NotImplementedError(f"{type(self).__name__} must define `make(...)`.")
 
-    def trained(self, sampler=None, epochs: int = 2):
-        """A model and its losses by epoch."""
-        model = self.make(LOG, sampler or DynamicSampler(4))
-        model.compile(LazyAdam(self.learning_rate))
+    def trained(self, *, epochs: int = 2, in_graph: bool = False):
+        """A model and its losses by epoch; tracing takes longer than a few steps without it."""
+        model = self.make(LOG, DynamicSampler(4))
+        return model, self.fit(model, epochs=epochs, in_graph=in_graph)
+
+    def fit(self, model, *, epochs: int = 2, in_graph: bool = False) -> list[float]:
+        """Trains a model on four batches an epoch."""
+        model.compile(LazyAdam(self.learning_rate), run_eagerly=not in_graph)
         batches = training_batches(LOG, 60, model.sampler.proposal, seed=5)
-        return model, model.fit(batches, epochs=epochs, verbose=0).history["loss"]
+        return model.fit(batches, epochs=epochs, verbose=0).history["loss"]
 
     def test_the_loss_falls(self):
-        _, losses = self.trained(epochs=10)
+        _, losses = self.trained(epochs=10, in_graph=True)
         assert np.isfinite(losses).all()
         assert losses[-1] < losses[0]
 
@@ -39,9 +43,7 @@ class ModelContract:
         # The gradient of a blend's weights needs the vectors of several layers and samplers.
         model = self.make(LOG, SamplerMixture([MixGCFSampler(3), DynamicSampler(4)]))
         before = [one.numpy() for one in model.trainable_variables]
-        model.compile(LazyAdam(self.learning_rate))
-        batches = training_batches(LOG, 60, model.sampler.proposal, seed=5)
-        model.fit(batches, epochs=2, verbose=0)
+        self.fit(model)
         after = [one.numpy() for one in model.trainable_variables]
         still = [
             one.path

@@ -130,7 +130,7 @@ class SamplerContract(LayerContract):
         try:
             bench.ready(sampler)
         except ValueError as error:
-            assert "must be one of the model's own" in str(error)
+            assert "another model trains with" in str(error)
         else:
             raise AssertionError("One sampler must not get state twice.")
         sampler.adapt(LOG)
