@@ -70,7 +70,8 @@ class NegativeSampling(keras.layers.Layer):
         name: str = "negative_sampling",
         **kwargs,
     ):
-        super().__init__(name=name, trainable=False, **kwargs)
+        # What passes through keeps its precision: times, for one, are no half floats.
+        super().__init__(name=name, trainable=False, autocast=False, **kwargs)
         check_device(device)
         check_interactions(interactions=interactions)
         seed = at_least(-(2**63), seed=seed)
@@ -93,17 +94,26 @@ class NegativeSampling(keras.layers.Layer):
                 if width
             ]
             # A bare variable: it is no state of a model.
-            self._calls = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._calls = tf.Variable([0, 0, 0], dtype=tf.int64, trainable=False)
         self._first_row = hashed(seed, STEP, stream) % 2**30
         if model is not None:
             model.adapt(interactions)
         self.built = True
 
     def call(self, batch):
+        _check_batch(batch)
         with tf.device(self.device):
-            number = batch["step"] if "step" in batch else self._calls.assign_add(1) - 1
-            drawn = self._draw(tf.cast(number, tf.int64), batch)
+            number = tf.cast(batch["step"], tf.int64) if "step" in batch else self._next_number()
+            drawn = self._draw(number, batch)
             return drawn if self.model is None else self.model.draw_negatives(drawn)
+
+    def _next_number(self):
+        # To read and to count on is one operation, so that no two calls at a time read the same:
+        # the one that generators of random numbers have, which counts in steps of 256.
+        before = tf.raw_ops.RngReadAndSkip(
+            resource=self._calls.handle, alg=1, delta=tf.constant(1, tf.uint64)
+        )
+        return before[0] // 256
 
     def _draw(self, number, batch):
         users, positives = (tf.cast(batch[name], tf.int64) for name in ("users", "positives"))
@@ -121,22 +131,27 @@ class NegativeSampling(keras.layers.Layer):
             "seeds": tf.stack([numbers, rows], axis=1),
         }
 
-    def compute_output_spec(self, batch):
-        rows = batch["users"].shape[0]
-        ids = keras.KerasTensor((rows,), "int64")
-        return {
-            **{name: one for name, one in batch.items() if name != "step"},
-            "users": ids,
-            "positives": ids,
-            "candidates": keras.KerasTensor((rows, self.proposal.num_columns), "int64"),
-            "seeds": keras.KerasTensor((rows, 2), "int32"),
-        }
-
     def get_config(self):
         raise NotImplementedError(
             "A `NegativeSampling` holds the training interactions and is not saved with a model. "
             "Map it over the dataset, or make it again from the interactions."
         )
+
+
+def _check_batch(batch) -> None:
+    missing = sorted({"users", "positives"} - batch.keys())
+    if missing:
+        raise ValueError(
+            'A batch must be a dict with "users" and "positives". '
+            f"Received: {sorted(batch)}, without {missing}."
+        )
+    for name, rank in {"users": 1, "positives": 1, "step": 0}.items():
+        if name in batch and tf.convert_to_tensor(batch[name]).shape.rank not in (rank, None):
+            raise ValueError(
+                "A batch must hold `users` and `positives` of shape [B], and `step`, if it does, "
+                "the batch's own number: call `Dataset.batch` before. "
+                f"Received: {name} of shape {tuple(batch[name].shape)}."
+            )
 
 
 def as_proposal(sampler) -> Proposal:

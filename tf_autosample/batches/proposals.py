@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.batches.draws import uniform
 from tf_autosample.data.checks import at_least, number
 from tf_autosample.data.interactions import DataError, Interactions
 
@@ -127,7 +128,7 @@ class ComplementSampler(_OfInteractions):
         """
         # Drawn column by column: the first columns are the same however many follow, so that a
         # sampler meets the same candidates alone as beside samplers that look at more.
-        unit = tf.random.stateless_uniform([count, tf.shape(users)[0]], seed, dtype=tf.float64)
+        unit = uniform([count, tf.shape(users)[0]], seed, tf.float64)
         unit = tf.transpose(unit)
         point = tf.cast(unit * tf.gather(self.free, users)[:, None], tf.int64)
         key = tf.cast(users, tf.int64)[:, None] * self.total + point

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.batches.draws import integers, split, uniform
 from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
-from tf_autosample.samplers.draws import integers, split, uniform
 from tf_autosample.samplers.memory import keep_unseen, write_first_rows
 from tf_autosample.samplers.view import CandidateView
 

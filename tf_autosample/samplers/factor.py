@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.batches.draws import categorical, split, uniform
 from tf_autosample.data.checks import number
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
-from tf_autosample.samplers.draws import categorical, split, uniform
 
 # Ranks drawn per row; the first whose item is outside the history counts. Even where half of what
 # ranks high is in the history, a row falls back to a uniform item once in 256.

@@ -5,10 +5,10 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_autosample.batches.draws import uniform
 from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Formed, ModelSize, Negatives, Traits
-from tf_autosample.samplers.draws import uniform
 
 NOISE_SCALE = 0.1  # largest length of ANS's augmentation, after the authors' code
 MIN_DIVISOR = 1e-4  # 1 / x has neither value nor gradient at 0; sigmoid(1 / x) is flat long before

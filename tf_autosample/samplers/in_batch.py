@@ -3,10 +3,10 @@
 import keras
 import tensorflow as tf
 
+from tf_autosample.batches.draws import integers
 from tf_autosample.data.checks import at_least
 from tf_autosample.samplers.base import NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
-from tf_autosample.samplers.draws import integers
 from tf_autosample.samplers.view import CandidateView
 
 

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_autosample.batches.draws import uniform
 from tf_autosample.batches.proposals import SeenPairs
 from tf_autosample.data.checks import at_least, number
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
-from tf_autosample.samplers.draws import uniform
 from tf_autosample.samplers.view import CandidateView
 
 

@@ -6,10 +6,10 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_autosample.batches.draws import uniform
 from tf_autosample.data.checks import number
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Formed, Traits
-from tf_autosample.samplers.draws import uniform
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")

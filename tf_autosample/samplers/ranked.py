@@ -5,10 +5,10 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from tf_autosample.batches.draws import integers
 from tf_autosample.data.checks import at_least, number
 from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Negatives, Traits
-from tf_autosample.samplers.draws import integers
 
 # A base of 0 or below would make the target infinite, negative or, for a broken power, NaN.
 MIN_BASE = 1e-3

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import tensorflow as tf
 
+from tf_autosample.batches.draws import fold_in
 from tf_autosample.batches.proposals import Proposal, SeenPairs
-from tf_autosample.samplers.draws import fold_in
 
 
 class CandidateView:
@@ -171,7 +171,7 @@ class CandidateView:
         return tf.gather(self.candidates, columns, batch_dims=1)
 
     def seed(self, name: str):
-        """A seed int32 [2] for `samplers.draws`, its own for each batch and name."""
+        """A seed int32 [2] for `batches.draws`, its own for each batch and name."""
         return fold_in(self._seeds[0], zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 

@@ -6,12 +6,12 @@ import math
 import keras
 import tensorflow as tf
 
+from tf_autosample.batches.draws import categorical, fold_in, integers, split, uniform
 from tf_autosample.batches.proposals import ComplementSampler
 from tf_autosample.data.checks import at_least, number, seeded
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.samplers.base import CandidateSampler, NegativeSampler
 from tf_autosample.samplers.contract import ModelSize, Negatives, Traits
-from tf_autosample.samplers.draws import categorical, fold_in, integers, split, uniform
 
 # Keeps Softmax-v's temperature above 0 where all candidates have the same loss.
 MIN_VARIANCE = 1e-12

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from tf_autosample.batches.draws import integers
 from tf_autosample.batches.proposals import ComplementSampler
 from tf_autosample.data.interactions import Interactions
 
@@ -62,9 +63,7 @@ class LearningStep:
     def _validation_loss(self, batch):
         """The pairwise loss of as many validation pairs as the batch has rows."""
         seed = batch["seeds"][0]
-        rows = tf.random.stateless_uniform(
-            tf.shape(batch["users"]), seed, maxval=self.num_pairs, dtype=tf.int32
-        )
+        rows = integers(tf.shape(batch["users"]), seed, self.num_pairs, tf.int32)
         users, items = tf.gather(self.users, rows), tf.gather(self.items, rows)
         negatives = self.candidates.draw(users, 1, tf.cast(seed, tf.int64))[:, 0]
         encode, vectors = self.model.encode(), self.model.vectors

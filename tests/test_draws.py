@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_autosample.samplers import draws
+from tf_autosample.batches import draws
 
 SEEDS = [[5, 7], [-1861752113, 123456789], [3, -9]]  # XLA takes those below 0 as others
 # What TensorFlow draws on a CPU, and the same here.
