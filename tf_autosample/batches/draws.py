@@ -20,9 +20,10 @@ def _state(seed) -> dict:
         alg=_PHILOX,
         dtype=tf.uint32,
     )
-    key, counter = tf.unstack(tf.bitcast(tf.reshape(words, [2, 2]), tf.uint64))
-    zero = tf.zeros([], tf.uint64)
-    return {"key": key[None], "counter": tf.stack([zero, counter]), "alg": _PHILOX}
+    # Taken apart as int64: of uint64, TensorFlow does it on no GPU.
+    key, counter = tf.unstack(tf.bitcast(tf.reshape(words, [2, 2]), tf.int64))
+    state = {"key": key[None], "counter": tf.stack([tf.zeros([], tf.int64), counter])}
+    return {**{name: tf.bitcast(one, tf.uint64) for name, one in state.items()}, "alg": _PHILOX}
 
 
 def _bits(shape, seed, dtype):
