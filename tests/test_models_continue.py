@@ -8,7 +8,7 @@ from contract import SAMPLERS
 
 from tf_autosample import AutoSample, LazyAdam, MatrixFactorization, load_model
 from tf_autosample.batches.pipeline import training_batches
-from tf_autosample.samplers import DynamicSampler, FactorSampler, InBatchSampler
+from tf_autosample.samplers import DynamicSampler, FactorSampler, InBatchSampler, Negatives
 from tf_autosample.testing.bench import LOG
 
 # Their state follows the epochs, or the training data.
@@ -182,8 +182,9 @@ def test_step_before_the_training_data_is_known_says_what_to_call(name):
 
 def test_sampler_of_ones_own_that_asks_for_histories_is_told_likewise():
     class Careful(DynamicSampler):
-        def pick(self, pool):
-            return tf.where(pool.is_seen(pool.users, pool.positives), pool.candidates[:, 0], 0)
+        def draw(self, view):
+            is_seen = view.history(view.users, view.positives)
+            return Negatives(tf.where(is_seen, view.candidates[:, 0], 0)[:, None])
 
     model = model_of(Careful(4))
     with pytest.raises(ValueError, match="call `model.begin_epoch"):
