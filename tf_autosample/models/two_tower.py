@@ -170,9 +170,7 @@ class TwoTower(RetrievalModel):
 
     @classmethod
     def from_config(cls, config):
-        own = copy.deepcopy(
-            {name: config[name] for name in PARTS}
-        )  # Keras empties what it reads
+        own = copy.deepcopy({name: config[name] for name in PARTS})  # Keras empties what it reads
         parts = {name: keras.saving.deserialize_keras_object(one) for name, one in own.items()}
         return super().from_config({**config, **parts})
 
