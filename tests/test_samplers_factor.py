@@ -135,5 +135,5 @@ def test_smaller_rank_shares_pick_higher_scores():
 
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_rank_share_must_be_positive(value):
-    with pytest.raises(ValueError, match=r"`rank_share` must be > 0\. Received: rank_share="):
+    with pytest.raises(ValueError, match="`rank_share` must be .*> 0. Received: rank_share="):
         FactorSampler(rank_share=value)
