@@ -187,7 +187,7 @@ def test_sampler_of_ones_own_that_asks_for_histories_is_told_likewise():
             return Negatives(tf.where(is_seen, view.candidates[:, 0], 0)[:, None])
 
     model = model_of(Careful(4))
-    with pytest.raises(ValueError, match="call `model.begin_epoch"):
+    with pytest.raises(ValueError, match=r"Call `adapt\(interactions\)` of the model"):
         model.train_step(next(iter(batches_of(model))))
 
 
