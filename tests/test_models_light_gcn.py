@@ -137,19 +137,19 @@ def test_l2_falls_on_the_touched_rows_of_layer_0_alone():
     np.testing.assert_allclose(float(losses[1] - losses[0]), expected, rtol=1e-5)
 
 
-def test_pool_scores_are_those_of_the_final_embeddings():
+def test_scores_of_candidates_are_those_of_the_final_embeddings():
     train, _ = checkerboard()
     model = LightGCN(train, DynamicSampler(6), dim=4, seed=3, normalize=True)
     model.adapt(train)
     batch = next(iter(training_batches(train, 8, model.sampler.proposal, seed=1)))
     encode = model.encode()
     user_emb, positive_emb = encode.user(batch["users"]), encode.item(batch["positives"])
-    pool = model._pool(batch, encode, user_emb, positive_emb)
+    view = model._view(batch, encode, user_emb, positive_emb)
     users, items = (emb.numpy() for emb in model.final_embeddings())
     every_score = users @ items.T
     rows, candidates = batch["users"].numpy()[:, None], batch["candidates"].numpy()
-    np.testing.assert_allclose(pool.scores, every_score[rows, candidates], atol=1e-6)
-    assert pool.candidate_emb.shape == (8, 6, 4, 4)
+    np.testing.assert_allclose(view.scores, every_score[rows, candidates], atol=1e-6)
+    assert view.candidate_emb.shape == (8, 6, 4, 4)
 
 
 def test_tables_differ_when_one_initializer_is_given_for_both():
