@@ -41,9 +41,9 @@ def pairs_of(grown: bool, *more):
     return Interactions(*both.T, *sizes)
 
 
-def fitted(model, optimizer=None, epochs=2, grown=False):
+def fitted(model, optimizer=None, *, epochs=2, batch_size=4, grown=False):
     model.compile(optimizer or LazyAdam(0.05), run_eagerly=True)
-    batches = training_batches(pairs_of(grown), 4, model.sampler.proposal, seed=1)
+    batches = training_batches(pairs_of(grown), batch_size, model.sampler.proposal, seed=1)
     model.fit(batches, epochs=epochs, verbose=0)
     return model
 
@@ -152,8 +152,9 @@ def test_the_vectors_that_srns_looks_back_on_follow_their_ids():
     "popularity mixed:uniform=3 aobpr adasir:m=4 srns:m=8 dens:m=4 ans:m=4 mcns".split(),
 )
 def test_every_kind_of_sampler_trains_on_as_if_it_had_been_built_so(sampler):
-    grown = fitted(grow(fitted(factorization(sampler)), OLD, NEW), grown=True)
-    built = fitted(MatrixFactorization(8, 8, sampler, dim=3), grown=True)
+    short = {"epochs": 1, "batch_size": 12}
+    grown = fitted(grow(fitted(factorization(sampler), **short), OLD, NEW), **short, grown=True)
+    built = fitted(MatrixFactorization(8, 8, sampler, dim=3), **short, grown=True)
     shapes = [[(one.name, one.shape) for one in model.weights] for model in (grown, built)]
     assert shapes[0] == shapes[1]
     assert all(np.isfinite(emb).all() for emb in grown.final_embeddings())

@@ -126,8 +126,7 @@ def _like(model: RetrievalModel, num_users: int, num_items: int, given: Mapping 
         its.trainable = mine.trainable
     config = model.get_compile_config()
     if config:
-        other.compile_from_config(config)
-        other.optimizer.build(other.trainable_variables)
+        other.compile_from_config(config)  # builds the optimizer too
     return other
 
 
@@ -140,7 +139,8 @@ def _fill(model: RetrievalModel, grown: RetrievalModel, moved: Mapping[str, np.n
     before = {"users": model.num_users, "items": model.num_items}
     small = {"users": 2 + (model.num_users == 2), "items": 4 + (model.num_items == 4)}
     of_sampler = {id(one) for one in model.sampler.weights}
-    every = (_variables(one) for one in (model, _like(model, *small.values()), grown))
+    models = model, _like(model, *small.values()), grown
+    every = (_variables(one, with_optimizer=grown.compiled) for one in models)
     for mine, example, target in zip(*every, strict=True):
         axes = [
             _side(mine, *sizes, before, small)
@@ -155,8 +155,8 @@ def _fill(model: RetrievalModel, grown: RetrievalModel, moved: Mapping[str, np.n
         target.assign(_carried(values, target.numpy(), axes, moved))
 
 
-def _variables(model: RetrievalModel) -> list:
-    if not model.compiled:
+def _variables(model: RetrievalModel, *, with_optimizer: bool) -> list:
+    if not with_optimizer:
         return model.weights
     model.optimizer.build(model.trainable_variables)
     return [*model.weights, *model.optimizer.variables]
