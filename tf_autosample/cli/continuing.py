@@ -96,8 +96,9 @@ def _keys(part: Interactions) -> np.ndarray:
 def grown_model(run: Run, before: PreparedData, data: PreparedData) -> RetrievalModel:
     """Returns the run's model over the ids of the joined data."""
     model = run.load_model()
-    given = {"interactions": data.train} if "interactions" in model.grows_with else {}
-    return grow(model, (before.users, before.items), (data.users, data.items), **given)
+    edges = data.train if "interactions" in model.grows_with else None
+    old, new = (before.users, before.items), (data.users, data.items)
+    return grow(model, old, new, interactions=edges)
 
 
 def take_over(model: RetrievalModel, beginning: RetrievalModel) -> None:

@@ -43,7 +43,8 @@ def grow(
     >>> may = Vocabulary(["ann", "bob", "cid"]), Vocabulary([7, 8, 9])
     >>> model = MatrixFactorization(2, 2, "uniform")
     >>> grown = grow(model, old=april, new=may)
-    >>> bool((grown.users(2) == model.users(1)).numpy().all())
+    >>> before, after = model.final_embeddings()[0], grown.final_embeddings()[0]
+    >>> bool((before[1] == after[2]).numpy().all())  # cid's
     True
 
     Args:
@@ -75,8 +76,10 @@ def grow(
             f"`{type(model).__name__}` must be given {_named(model.grows_with)} to grow. Received: "
             f"{_named(given)}."
         )
-    sides = zip(("users", "items"), (model.num_users, model.num_items), old, new, strict=True)
-    moved = {side: _moved(side, *one) for side, *one in sides}
+    moved = {
+        "users": _moved("users", model.num_users, old[0], new[0]),
+        "items": _moved("items", model.num_items, old[1], new[1]),
+    }
     grown = _like(model, len(new[0]), len(new[1]), given)
     _fill(model, grown, moved)
     trained = model.trained_users.numpy(), model.trained_items.numpy()
@@ -139,7 +142,7 @@ def _fill(model: RetrievalModel, grown: RetrievalModel, moved: Mapping[str, np.n
     before = {"users": model.num_users, "items": model.num_items}
     small = {"users": 2 + (model.num_users == 2), "items": 4 + (model.num_items == 4)}
     of_sampler = {id(one) for one in model.sampler.weights}
-    models = model, _like(model, *small.values()), grown
+    models = model, _like(model, small["users"], small["items"]), grown
     every = (_variables(one, with_optimizer=grown.compiled) for one in models)
     for mine, example, target in zip(*every, strict=True):
         axes = [
