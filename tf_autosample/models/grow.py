@@ -108,7 +108,9 @@ def _moved(side: str, size: int, old: Vocabulary, new: Vocabulary) -> np.ndarray
             f"{old.ids[known < 0][:1].tolist()}, {np.sum(known < 0)} missing in all. "
             "`old.union(new)` holds both."
         )
-    return np.concatenate([known, np.setdiff1d(np.arange(len(new)), known)])
+    is_new = np.ones(len(new), bool)
+    is_new[known] = False
+    return np.concatenate([known, np.flatnonzero(is_new)])
 
 
 def _like(model: RetrievalModel, num_users: int, num_items: int, given: Mapping | None = None):
@@ -185,11 +187,15 @@ def _carried(values, fresh, sides: Sequence[str | None], moved: Mapping[str, np.
     The last of the fresh rows are taken: an initializer with a seed begins with the numbers that
     the known rows began with.
     """
+    if not any(sides):
+        return values
     places = [
         np.arange(size) if side is None else moved[side]
         for side, size in zip(sides, fresh.shape, strict=True)
     ]
     known = [place[:size] for place, size in zip(places, values.shape, strict=True)]
+    if len(places) > 1 and not any(sides[1:]):  # whole rows: np.ix_ would take each number alone
+        places, known = places[:1], known[:1]
     result = np.empty_like(fresh)
     result[np.ix_(*places)] = fresh
     result[np.ix_(*known)] = values
