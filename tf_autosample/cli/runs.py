@@ -111,7 +111,9 @@ class Run:
     def load_data(self) -> PreparedData:
         """Reads back the splits and vocabularies."""
         if not self.file("run.json").exists():
-            raise ValueError(f"{self.path} must be the --out of an earlier `train`. It is not.")
+            raise ValueError(
+                f"{self.path} must be the --out of an earlier `autosample train`. It is not."
+            )
         users, items = (Vocabulary.load(self.file(f"{name}.json")) for name in ("users", "items"))
         size = {"num_users": len(users), "num_items": len(items)}
         columns: dict[str, dict] = {}

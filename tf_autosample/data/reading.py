@@ -81,7 +81,7 @@ def read_interactions(
     on_bad_row: Literal["error", "skip"] = "error",
     users: Vocabulary | None = None,
     items: Vocabulary | None = None,
-    on_unknown: Literal["error", "skip"] = "error",
+    on_unknown: Literal["error", "skip", "add"] = "error",
 ) -> InteractionData:
     r"""Read positive (user, item) pairs from files or from columns in memory.
 
@@ -135,8 +135,9 @@ def read_interactions(
             the rows of a file are bad, it is an error all the same.
         users: Vocabulary. Numbers users by this instead of a new one.
         items: Vocabulary. Numbers items by this instead of a new one.
-        on_unknown: "error", or "skip" to leave out and count rows whose id is not in `users` or
-            `items`.
+        on_unknown: "error", "skip" to leave out and count rows whose id is not in `users` or
+            `items`, or "add" to number such ids behind those that are: the vocabularies returned
+            begin with the given ones.
 
     Returns:
         InteractionData.
@@ -170,9 +171,10 @@ def read_interactions(
     if min_rating is not None:
         frame = frame.filter(frame["rating"] >= min_rating)
     counts = {"num_skipped": rows.num_bad, "num_unknown": 0}
+    adds = on_unknown == "add"
     _refuse_nothing(label, len(frame), num_rows, **counts)
     numbered = {
-        role: number_ids(label, role, roles[role], frame[role], rows.typed, vocabulary)
+        role: number_ids(label, role, roles[role], frame[role], rows.typed, vocabulary, adds)
         for role, vocabulary in vocabularies.items()
     }
     known = _known_rows(names, frame, roles, numbered, on_unknown)
@@ -181,7 +183,7 @@ def read_interactions(
     kept = kept[in_core(*(positions[kept] for positions, _ in numbered.values()), core)]
     _refuse_nothing(label, len(kept), num_rows, **counts)
     (user_rows, users), (item_rows, items) = (
-        shrink(positions[kept], vocabulary, fixed=vocabularies[role] is not None)
+        shrink(positions[kept], vocabulary, keep=len(vocabularies[role] or ()))
         for role, (positions, vocabulary) in numbered.items()
     )
     times, weights = (
@@ -199,9 +201,14 @@ def read_interactions(
 
 def _check_arguments(roles, min_rating, duplicates, core, on_bad_row, on_unknown) -> None:
     check_rule(duplicates)
-    for name, value in (("on_bad_row", on_bad_row), ("on_unknown", on_unknown)):
-        if value not in ("error", "skip"):
-            raise ValueError(f'`{name}` must be "error" or "skip". Received: {name}={value!r}.')
+    if on_bad_row not in ("error", "skip"):
+        raise ValueError(
+            f'`on_bad_row` must be "error" or "skip". Received: on_bad_row={on_bad_row!r}.'
+        )
+    if on_unknown not in ("error", "skip", "add"):
+        raise ValueError(
+            f'`on_unknown` must be "error", "skip" or "add". Received: on_unknown={on_unknown!r}.'
+        )
     if len(set(roles.values())) < len(roles):
         raise ValueError(f"Columns must differ. Received: {roles}.")
     if min_rating is not None and "rating" not in roles:
