@@ -17,7 +17,7 @@ WITH_STATE = ["adasir", "aobpr", "srns", "mcns", "dens", "in-batch"]
 
 def model_of(sampler, optimizer=None):
     model = MatrixFactorization(LOG.num_users, LOG.num_items, sampler, dim=4, seed=1)
-    model.compile(optimizer or LazyAdam(0.05))
+    model.compile(optimizer or LazyAdam(0.05), run_eagerly=True)  # tracing would take longer
     return model
 
 
