@@ -111,11 +111,11 @@ def test_columns_in_memory_are_read_checked_filtered_and_counted_like_a_file(tmp
 @pytest.mark.parametrize(
     ("ids", "row", "message"),
     [
-        ([1, "2", 3], 2, "'user_id' must be an int64, like the first. Received: '2'"),
-        (["1", 2, "3"], 2, "'user_id' must be a string, like the first. Received: 2"),
+        ([1, "2", 3], 2, "'user_id' must be an int64, like the other rows. Received: '2'"),
+        (["1", 2, "3"], 2, "'user_id' must be a string, like the other rows. Received: 2"),
         ([1, True, 3], 2, "'user_id' must be an int64.*: True"),
         ([1, 2.5, 3], 2, "'user_id' must be an int64.*: 2.5"),
-        ([1, 2, 2**64], 3, "'user_id' must fit int64. Received: 18446744073709551616"),
+        ([1, 2, 2**64], 3, "'user_id' must be an int64, like.*: 18446744073709551616"),
         ([1, -1, 3], 2, "'user_id' must hold an id. Received: -1"),
         (["a", "NA", "c"], 2, "'user_id' must hold an id. Received: 'NA'"),
         (["a", float("nan"), "c"], 2, "'user_id' must hold an id"),
