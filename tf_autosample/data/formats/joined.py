@@ -73,14 +73,13 @@ def _time_notes(names: list[str], good: list[GoodRows], column: str | None) -> t
 
     if column is None:
         return ()
-    times = [rows.frame["timestamp"] for rows in good]
-    kinds = [rows.time_kind for rows in good]
-    if len(set(kinds)) == 1:
-        names, times, kinds = [label_of(names)], [pl.concat(times)], kinds[:1]
-    notes = map(describe_times, [column] * len(names), times, kinds)
-    return tuple(
-        f"{name}: {note}" for name, note in zip(names, notes, strict=True) if note is not None
-    )
+    read = [(name, rows) for name, rows in zip(names, good, strict=True) if len(rows.frame)]
+    found = [(name, rows.frame["timestamp"], rows.time_kind) for name, rows in read]
+    if len({kind for _, _, kind in found}) == 1:
+        names, times, kinds = zip(*found, strict=True)
+        found = [(label_of(names), pl.concat(times), kinds[0])]
+    notes = [(name, describe_times(column, times, kind)) for name, times, kind in found]
+    return tuple(f"{name}: {note}" for name, note in notes if note is not None)
 
 
 def _one_type(good: list[GoodRows], role: str, name: str) -> "pl.DataType":

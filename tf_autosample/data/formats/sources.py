@@ -71,7 +71,7 @@ def _with_rows(tables: list[Table]) -> tuple[list[Table], list[str]]:
     return full, [f"{label_of(empty)} without rows: left out."] if empty else []
 
 
-def label_of(names: list[str]) -> str:
+def label_of(names: Sequence[str]) -> str:
     """Return what messages call several tables together."""
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
