@@ -8,8 +8,8 @@ import numpy as np
 
 from tf_autosample.data.formats import Format
 from tf_autosample.data.formats.filters import keep_where, where_columns
-from tf_autosample.data.formats.joined import join_good_rows, label_of
-from tf_autosample.data.formats.sources import read_sources
+from tf_autosample.data.formats.joined import join_good_rows
+from tf_autosample.data.formats.sources import label_of, read_sources
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.data.merging import Duplicates, check_rule
 from tf_autosample.data.numbering import in_core, number_ids, shrink
@@ -34,7 +34,7 @@ class InteractionData:
             (`on_unknown="skip"`).
         titles: str [I], object dtype, a title per item; None where the source has none.
         notes: tuple of str. What was recognised and not said by the caller, for people to check:
-            the unit of the timestamps, a value of `where` that no row has.
+            the unit of the timestamps, a value of `where` that no row has, a file without rows.
     """
 
     interactions: Interactions
@@ -160,13 +160,13 @@ def read_interactions(
     _check_arguments(roles, min_rating, duplicates, core, on_bad_row, on_unknown)
     filters = where_columns(where)
     wanted = roles | {f"where:{name}": name for name in filters}
-    tables = read_sources(source, wanted, format=format, names=columns, separator=separator)
-    num_rows = sum(len(table.frame) for _, table in tables)
-    tables, notes = keep_where(tables, filters)
+    tables, empty = read_sources(source, wanted, format=format, names=columns, separator=separator)
+    num_rows = sum(len(table.frame) for table in tables)
+    tables, absent = keep_where(tables, filters)
     vocabularies = {"user": users, "item": items}
     texts = {role for role, fixed in vocabularies.items() if fixed and fixed.kind == "str"}
     rows = join_good_rows(tables, roles, texts, on_bad_row)
-    frame, names = rows.frame, [name for name, _ in tables]
+    frame, names = rows.frame, [table.name for table in tables]
     label = label_of(names)
     if min_rating is not None:
         frame = frame.filter(frame["rating"] >= min_rating)
@@ -193,7 +193,7 @@ def read_interactions(
         user_rows, item_rows, len(users), len(items), times, weights, duplicates=duplicates
     )
     num_filtered = num_rows - len(kept) - sum(counts.values())
-    notes = (*notes, *rows.notes)
+    notes = (*empty, *absent, *rows.notes)
     return InteractionData(
         interactions, users, items, num_filtered=num_filtered, notes=notes, **counts
     )
