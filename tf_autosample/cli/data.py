@@ -18,6 +18,7 @@ from tf_autosample.data.vocabulary import Vocabulary
 PARTS = ("train", "valid", "test")
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
+CUT_OFF = 20  # of the metrics that choose and report
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,11 @@ def prepare(
             before = parts["train"].union(parts["valid"])
             refuse_shared("test", parts["test"], "train and validation", before)
     data = read["train"]
+    if len(data.items) < CUT_OFF:
+        raise DataError(
+            f"There must be at least {CUT_OFF} items, since the metrics are of the {CUT_OFF} best. "
+            f"Received: {len(data.items)}."
+        )
     notes = tuple(dict.fromkeys(note for one in read.values() for note in one.notes))
     parts = [parts.get(name) for name in PARTS]
     return PreparedData(*parts, data.users, data.items, data.titles, counts, notes)

@@ -51,15 +51,17 @@ def train(
         source, settings = settings_of(Run(from_run), source, settings, given_in(context))
         arguments["from"] = str(from_run)
     parse_samplers(settings.sampler)  # an error in it should not wait for the data
+    run = Run(out)
+    arguments |= {**dataclasses.asdict(settings), **source.record()}
+    run.check_free(arguments, resume)
     if from_run is None:
         data = prepare(source, settings.seed)
     else:
         data = joined(before, prepare(source, settings.seed, (before.users, before.items)))
         beginning = grown_model(Run(from_run), before, data)
-    run, console = Run(out), open_console(quiet=as_json)
+    console = open_console(quiet=as_json)
     print_data(data, console)
-    arguments |= {**dataclasses.asdict(settings), **source.record()}
-    with run.begin(arguments, data, resume):
+    with run.begin(arguments, data):
         going_on = {"resume": resume, "workers": workers, "beginning": beginning}
         trained = train_run(data, settings, console, run=run, **going_on)
     print_values(summary(trained, data), as_json)

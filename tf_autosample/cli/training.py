@@ -132,7 +132,7 @@ def summary(trained: Trained, data: PreparedData) -> dict:
         "epochs_trained": epochs_trained(history),
         "seconds": round(trained.seconds, 1),
         "test": trained.metrics,
-        "rows": data.counts,
+        "counts": data.counts,
     }
 
 
