@@ -245,7 +245,7 @@ def test_header_repeated_among_the_rows_is_a_bad_row(tmp_path, quote):
 
 def test_column_missing_from_the_names_given_is_an_error_that_lists_them(tmp_path):
     path = write(tmp_path, "log.csv", "1,5\n")
-    with pytest.raises(DataError, match="'item_id'.*Columns of the file: 'user_id', 'movie'"):
+    with pytest.raises(DataError, match="'item_id'.*Its columns: 'user_id', 'movie'"):
         read_interactions(path, columns=["user_id", "movie"])
 
 

@@ -202,7 +202,18 @@ def test_sources_that_cannot_be_read_are_refused(source, message):
         read_interactions(source)
 
 
-@pytest.mark.parametrize("source", [5, None, np.ones((2, 2)), object()])
+class ArrowArray:
+    """A column of another library, as pyarrow's: it has no names."""
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return pl.Series([1, 2]).__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [5, None, b"log.csv", np.ones((2, 2)), object(), pl.Series([1]), ArrowArray(), iter(["a"])],
+    ids=lambda source: type(source).__name__,
+)
 def test_what_is_no_source_is_a_type_error_that_lists_what_is(source):
     with pytest.raises(TypeError, match="`source` must be a path.*mapping.*pandas.*Received"):
         read_interactions(source)

@@ -92,7 +92,7 @@ def read_interactions(
     CSV and TSV need a header line or `columns`; TSV knows no quoting. JSON lines hold one object
     per line. Adjacency text holds `user item item ...` per line, separated by blanks, without
     header. Text is UTF-8; blank lines are passed over. Several files are read as one, in the
-    order given or sorted by name, each with its own header.
+    order given or sorted by name, each with its own header; those without rows are passed over.
 
     In CSV, TSV and adjacency text the ids of a column are int64 if every one of them is written
     as an integer is ("7", not "007", "+7" or " 7"), or every one as a whole float is ("7.0"), as

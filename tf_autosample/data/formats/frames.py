@@ -1,5 +1,6 @@
 """Takes the wanted columns of data in memory: frames of any library, and columns by name."""
 
+import contextlib
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,15 @@ def read_frame(name: str, source, columns: dict[str, str]) -> Table:
     """
     import polars as pl
 
-    faults = {}
+    frame, faults = None, {}
     if isinstance(source, pl.DataFrame | pl.LazyFrame):
         frame = source.lazy()
-    elif isinstance(source, Mapping) or hasattr(source, "iloc"):
+    elif isinstance(source, Mapping) or (hasattr(source, "iloc") and hasattr(source, "columns")):
         frame, faults = _from_columns(name, source, columns)
-    elif hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
-        frame = pl.DataFrame(source).lazy()
-    else:
+    elif _is_arrow(source) and not isinstance(source, pl.Series):
+        with contextlib.suppress(pl.exceptions.PolarsError):  # as for an array, which has no names
+            frame = pl.DataFrame(source).lazy()
+    if frame is None:
         raise TypeError(
             "`source` must be a path, a list of paths, a mapping from column names to columns, or "
             f"a polars, pandas or pyarrow table. Received: {type(source).__name__}."
@@ -48,6 +50,10 @@ def read_frame(name: str, source, columns: dict[str, str]) -> Table:
         found = pl.Series([faults.get(row) for row in range(len(table))], dtype=pl.String)
         table = table.with_columns(fault=pl.coalesce("fault", found))
     return Table(name, table, typed=True)
+
+
+def _is_arrow(source) -> bool:
+    return hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__")
 
 
 def _from_columns(
@@ -89,7 +95,7 @@ def _series(where: str, name: str, values, ids: bool) -> tuple["pl.Series", dict
 
     if isinstance(values, pl.Series):
         return values, {}
-    if hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__"):
+    if _is_arrow(values):
         return pl.Series(values), {}
     unordered = isinstance(values, Set | Mapping)  # they would stand beside other rows' values
     if isinstance(values, str | bytes) or unordered or not hasattr(values, "__len__"):

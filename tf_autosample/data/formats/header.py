@@ -46,7 +46,7 @@ def locate_columns(path: pathlib.Path, names: list[str], columns: dict[str, str]
             cure = f' Pass {role}="<column>" to name another.' if ":" not in role else ""
             raise DataError(
                 f"{path} must {problem} {name!r}, {which}. "
-                f"Columns of the file: {', '.join(map(repr, names)) or 'none'}.{cure}"
+                f"Its columns: {', '.join(map(repr, names)) or 'none'}.{cure}"
             )
     return {role: names.index(name) for role, name in columns.items()}
 
