@@ -128,7 +128,7 @@ def test_export_and_query_answer_with_items_of_the_users_half(trained, capsys):
         (["train", "--out", "OUT", "--train", "FILE", "--sampler", "dns:q=8"], "m=NUMBER"),
         (["train", "--out", "OUT", "--train", "FILE", "--sampler", "dns,dns:m=8"], "dns8"),
         (["train", "--out", "OUT", "--train", "FILE", "--strategy", "best"], "halving"),
-        (["train", "--out", "OUT", "--train", "FILE", "--sample-users", "2"], "> 0 and <= 1"),
+        (["train", "--out", "OUT", "--train", "FILE", "--sample-users", "2"], "(0, 1]"),
         (["train", "--out", "OUT", "--train", "FILE", "--model", "svd"], "mf"),
         (["train", "--out", "OUT", "--train", "FILE", "--item", "sku"], "sku"),
         (["evaluate", "OUT"], "--out of an earlier `autosample train`"),

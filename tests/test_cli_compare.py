@@ -106,14 +106,14 @@ def test_a_comparison_that_was_cut_short_measures_only_what_is_missing(
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
 
 
-def failing_after(count, monkeypatch):
+def failing_after(count, monkeypatch, error=KeyboardInterrupt):
     """Lets that many samplers train, then fails."""
     train, calls = comparing.train, []
 
     def fail(*arguments, **options):
         calls.append(arguments)
         if len(calls) > count:
-            raise KeyboardInterrupt
+            raise error
         return train(*arguments, **options)
 
     monkeypatch.setattr(comparing, "train", fail)
@@ -127,7 +127,7 @@ def test_rows_measured_before_a_failure_are_in_the_file(asked, tmp_path, monkeyp
 
 
 def test_failure_before_a_sampler_has_trained_leaves_nothing_behind(asked, tmp_path, monkeypatch):
-    failing_after(0, monkeypatch)
+    failing_after(0, monkeypatch, OSError)
     run(*asked, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -105,7 +105,7 @@ def reads_only(monkeypatch):
     monkeypatch.setattr("tf_autosample.cli.training.train", interrupt)
 
 
-ROWS = [(user, item) for user in range(10, 16) for item in range(user % 3, 8)]
+ROWS = [(user, item) for user in range(10, 16) for item in range(user % 3, 24)]
 PAIRS = "".join(f"{user},{item}\n" for user, item in ROWS)
 HEADED = "user_id,item_id\n" + PAIRS
 TIMED = "user_id,item_id,time\n" + "".join(
