@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from contract import LOG, NUM_ITEMS, NUM_USERS, SAMPLERS
+from contract import SAMPLERS
 from tensorflow.python.framework import kernels
 
 from tf_autosample import EmbeddingTable, LazyAdam, LightGCN, MatrixFactorization, TwoTower
 from tf_autosample.batches.pipeline import training_batches
+from tf_autosample.testing.bench import LOG
 
 # Not run as kernels, or replaced by the runtime before it runs anything.
 STRUCTURAL = {"Placeholder", "NoOp", "Const", "_Arg", "_Retval", "Identity", "IdentityN"}
@@ -18,7 +19,7 @@ NAMES = list({type(build()): name for name, build in SAMPLERS.items()}.values())
 
 
 def factorization(sampler):
-    model = MatrixFactorization(NUM_USERS, NUM_ITEMS, sampler, dim=4)
+    model = MatrixFactorization(LOG.num_users, LOG.num_items, sampler, dim=4)
     model.compile(LazyAdam())
     return model
 
@@ -42,9 +43,9 @@ def two_tower(sampler):
 
     features = [
         {"id": np.arange(rows), "age": np.ones([rows, 1]), "is_new": np.ones([rows, 1], bool)}
-        for rows in (NUM_USERS, NUM_ITEMS)
+        for rows in (LOG.num_users, LOG.num_items)
     ]
-    model = TwoTower(*features, tower(NUM_USERS), tower(NUM_ITEMS), sampler)
+    model = TwoTower(*features, tower(LOG.num_users), tower(LOG.num_items), sampler)
     model.compile(LazyAdam())
     return model
 

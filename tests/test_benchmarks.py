@@ -103,6 +103,7 @@ def test_reproduction_runs_every_kind_of_cell(data):
 SMALL = {
     "benchmarks.blend": ["--interactions", 4000, "--batch-size", 256, "--steps", 2, "--rounds", 1],
     "benchmarks.catalogue_scaling": ["--small", 300, "--large", 600, "--steps", 2, "--rounds", 1],
+    "benchmarks.continue_training": ["--epochs", 2, "--seeds", 1],
     "benchmarks.data_scaling": ["--interactions", 3000, 6000],
     "benchmarks.query": ["--items", 3000, "--rounds", 1],
 }

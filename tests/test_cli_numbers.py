@@ -90,7 +90,7 @@ def test_the_help_shows_the_bounds_of_every_number(command):
     for owner, option, _ in OPTIONS:
         if owner == command and option not in MAY_BE_NEGATIVE:
             line = next(one for one in done.stdout.splitlines() if f" {option} " in one)
-            assert any(sign in line for sign in ("<=x<=", "NUMBER >")), line
+            assert any(sign in line for sign in ("<=x<=", "NUMBER >", "NUMBER in")), line
 
 
 @pytest.mark.parametrize("text", ["dns:m=0", "dns:m=-3", "popularity:power=nan", "ahns:beta=inf"])

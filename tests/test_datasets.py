@@ -165,6 +165,15 @@ def test_damaged_cache_is_reported_and_fetched_anew(offer, tmp_path, caplog, dam
     assert cached.stat().st_size == len(whole)
 
 
+def test_files_in_the_place_of_the_cache_are_kept_under_other_names(offer, tmp_path):
+    offer(from_owner())
+    for content in ("my archive", "my other archive"):
+        (tmp_path / "movielens-100k.zip").write_text(content)
+        datasets.load("movielens-100k", cache=tmp_path)
+    kept = sorted(path.read_text() for path in tmp_path.glob("*.unusable-*"))
+    assert kept == ["my archive", "my other archive"]
+
+
 def test_failure_while_writing_the_cache_leaves_no_file(offer, tmp_path, monkeypatch):
     archive = owners_archive(tmp_path / "archive.zip")
     offer(dataclasses.replace(from_owner(), fetch=lambda folder: archive))

@@ -107,6 +107,12 @@ def test_imports_point_one_way(path):
     assert backward_imports(path.read_text("utf-8"), name, path.name == "__init__.py") == []
 
 
+def test_the_library_never_imports_pytest():
+    sources = [(path.read_text("utf-8"), module_name(path)) for path in MODULES]
+    imported = [one for source in sources for one in absolute_imports(*source, False)]
+    assert imported and not [one for one in imported if one.split(".")[0] == "pytest"]
+
+
 def test_packages_linked_at_the_top_are_never_imported_by_their_bare_name():
     folders = ("tests", "benchmarks", "examples", "tools", "docs")
     files = [*MODULES, *(path for folder in folders for path in source_files(folder))]

@@ -214,17 +214,17 @@ def test_loss_survives_serialization_and_cannot_be_changed(name):
 @pytest.mark.parametrize("kind", [SampledSoftmax, BSL])
 @pytest.mark.parametrize("temperature", [0, -1.0, INF, float("nan")])
 def test_temperature_must_be_above_zero(kind, temperature):
-    with pytest.raises(ValueError, match="`temperature` must be a number > 0"):
+    with pytest.raises(ValueError, match="`temperature` must be .*> 0"):
         kind(temperature=temperature)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Hinge(0), "`margin` must be a number > 0. Received: margin=0"),
-        (lambda: BSL(power=-1), "`power` must be a number > 0"),
-        (lambda: CosineContrastive(margin=1.0), r"`margin` must be a cosine in \[-1, 1\)"),
-        (lambda: CosineContrastive(negative_weight=0), "`negative_weight` must be a number > 0"),
+        (lambda: Hinge(0), "`margin` must be > 0. Received: margin=0"),
+        (lambda: BSL(power=-1), "`power` must be > 0"),
+        (lambda: CosineContrastive(margin=1.0), r"`margin` must be >= -1 and < 1"),
+        (lambda: CosineContrastive(negative_weight=0), "`negative_weight` must be > 0"),
     ],
 )
 def test_wrong_setting_is_an_error_that_names_it(make, message):

@@ -42,7 +42,7 @@ LOG = two_tastes()
 
 def model_of(sampler, rate=0.0, **kwargs):
     model = MatrixFactorization(NUM_USERS, NUM_ITEMS, sampler, dim=8, seed=1, l2=0.0, **kwargs)
-    model.compile(optimizer=LazyAdam(rate))
+    model.compile(optimizer=LazyAdam(rate) if rate else keras.optimizers.SGD(0.0))
     model.adapt(LOG)
     return model
 

@@ -4,19 +4,20 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from contract import LOG, NUM_ITEMS, NUM_USERS, SAMPLERS
+from contract import SAMPLERS
 
 from tf_autosample import AutoSample, LazyAdam, MatrixFactorization, load_model
 from tf_autosample.batches.pipeline import training_batches
-from tf_autosample.samplers import DynamicSampler, FactorSampler, InBatchSampler
+from tf_autosample.samplers import DynamicSampler, FactorSampler, InBatchSampler, Negatives
+from tf_autosample.testing.bench import LOG
 
 # Their state follows the epochs, or the training data.
 WITH_STATE = ["adasir", "aobpr", "srns", "mcns", "dens", "in-batch"]
 
 
 def model_of(sampler, optimizer=None):
-    model = MatrixFactorization(NUM_USERS, NUM_ITEMS, sampler, dim=4, seed=1)
-    model.compile(optimizer or LazyAdam(0.05))
+    model = MatrixFactorization(LOG.num_users, LOG.num_items, sampler, dim=4, seed=1)
+    model.compile(optimizer or LazyAdam(0.05), run_eagerly=True)  # tracing would take longer
     return model
 
 
@@ -133,9 +134,9 @@ def test_backup_and_restore_goes_on_with_the_epoch_it_was_in(is_loaded_anew, sho
 
 
 def test_search_begins_its_arms_at_0_and_leaves_the_place_as_it_was(shown):
-    users, items = np.divmod(np.arange(NUM_USERS * NUM_ITEMS), NUM_ITEMS)
+    users, items = np.divmod(np.arange(LOG.num_users * LOG.num_items), LOG.num_items)
     is_held_out = (users % 2 == items % 2) & ~LOG_PAIRS[users, items]
-    validation = type(LOG)(users[is_held_out], items[is_held_out], NUM_USERS, NUM_ITEMS)
+    validation = type(LOG)(users[is_held_out], items[is_held_out], LOG.num_users, LOG.num_items)
     model = fit(model_of(DynamicSampler(4)), epochs=2)
     model.fit(
         batches_of(model), epochs=3, callbacks=[AutoSample(validation, max_epochs=3)], verbose=0
@@ -145,7 +146,7 @@ def test_search_begins_its_arms_at_0_and_leaves_the_place_as_it_was(shown):
     assert shown[5:] == [2]
 
 
-LOG_PAIRS = np.zeros([NUM_USERS, NUM_ITEMS], bool)
+LOG_PAIRS = np.zeros([LOG.num_users, LOG.num_items], bool)
 LOG_PAIRS[LOG.users, LOG.items] = True
 
 
@@ -181,11 +182,12 @@ def test_step_before_the_training_data_is_known_says_what_to_call(name):
 
 def test_sampler_of_ones_own_that_asks_for_histories_is_told_likewise():
     class Careful(DynamicSampler):
-        def pick(self, pool):
-            return tf.where(pool.is_seen(pool.users, pool.positives), pool.candidates[:, 0], 0)
+        def draw(self, view):
+            is_seen = view.history(view.users, view.positives)
+            return Negatives(tf.where(is_seen, view.candidates[:, 0], 0)[:, None])
 
     model = model_of(Careful(4))
-    with pytest.raises(ValueError, match="call `model.begin_epoch"):
+    with pytest.raises(ValueError, match=r"Call `adapt\(interactions\)` of the model"):
         model.train_step(next(iter(batches_of(model))))
 
 

@@ -173,3 +173,57 @@ def test_fit_refuses_steps_per_epoch():
     model = build_model()
     with pytest.raises(ValueError, match="`steps_per_epoch` must be left out"):
         model.fit(batches_for(model), steps_per_epoch=2, verbose=0)
+
+
+def after_an_epoch(optimizer) -> list[np.ndarray]:
+    model = build_model(UniformSampler(), optimizer=optimizer)
+    model.fit(batches_for(model), epochs=1, verbose=0)
+    return tables(model)
+
+
+def test_loss_scale_of_an_optimizer_changes_no_step():
+    found = after_an_epoch(keras.optimizers.SGD(2.0, loss_scale_factor=8.0))
+    for one, other in zip(found, after_an_epoch(keras.optimizers.SGD(2.0)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["clipnorm", "global_clipnorm", "clipvalue"])
+def test_clipping_sees_a_row_that_a_batch_names_twice_as_one(option):
+    model = build_model(UniformSampler(), optimizer=keras.optimizers.SGD(1.0, **{option: 1e-3}))
+    table = model.users.embeddings
+    before = table.numpy()
+    values = tf.constant([[3.0, 0, 0, 0], [-3.0, 0, 0, 4e-4]])
+    parts = tf.IndexedSlices(values, tf.constant([5, 5]), tf.constant(table.shape))
+    model.update(tf.constant(0.0), [parts], [table])
+    # The sum, of norm 4e-4, is below the bound; the parts are far above.
+    np.testing.assert_allclose(before[5] - table.numpy()[5], [0, 0, 0, 4e-4], atol=1e-7)
+
+
+def test_adam_of_keras_sees_a_row_that_a_batch_names_twice_as_one():
+    model = build_model(UniformSampler(), optimizer=keras.optimizers.Adam(0.1))
+    table = model.users.embeddings
+    before = table.numpy()
+    values = tf.constant([[3.0, 1, -1, 0], [3.0, 1, -1, 0], [1.0, 0, 0, 0]])
+    parts = tf.IndexedSlices(values, tf.constant([5, 5, 6]), tf.constant(table.shape))
+    model.update(tf.constant(0.0), [parts], [table])
+    # The first step of Adam has the length of the rate, whatever the gradient.
+    moved = before - table.numpy()
+    np.testing.assert_allclose(moved[5:7], [[0.1, 0.1, -0.1, 0], [0.1, 0, 0, 0]], atol=1e-6)
+    assert not moved[:5].any()
+
+
+def test_gathered_gradients_make_one_step_of_their_mean():
+    def step(optimizer, gradients):
+        model = build_model(UniformSampler(), optimizer=optimizer)
+        shape = tf.constant(model.users.embeddings.shape)
+        for gradient in gradients:
+            values = [gradient, gradient, gradient]
+            slices = tf.IndexedSlices(tf.constant(values), tf.constant([2, 3, 2]), shape)
+            model.update(tf.constant(0.0), [slices], [model.users.embeddings])
+        return model.users.embeddings.numpy()
+
+    one, other = [1.0, 2, 3, 4], [3.0, 2, 1, -4]
+    gathering = keras.optimizers.Adam(0.1, gradient_accumulation_steps=2)
+    found = step(gathering, [one, other])
+    expected = step(keras.optimizers.Adam(0.1), [[2.0, 2, 2, 0]])
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tf_autosample.models.embedding import EmbeddingTable
-from tf_autosample.models.optimizers import LazyAdam
+from tf_autosample.models.optimizers import OF_WHOLE_TABLES, LazyAdam
 
 ROWS, DIM = 9, 3
 BETA_1, BETA_2, EPSILON = 0.8, 0.95, 1e-5
@@ -152,3 +152,35 @@ def test_config_brings_the_optimizer_back(rate):
     np.testing.assert_array_equal(
         train(copy, sparse_gradients()), train(optimizer(rate), sparse_gradients())
     )
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"weight_decay": 0.1},
+        {"clipnorm": 1.0},
+        {"clipvalue": 1.0},
+        {"global_clipnorm": 1.0},
+        {"use_ema": True},
+        {"ema_momentum": 0.5},
+        {"ema_overwrite_frequency": 2},
+        {"loss_scale_factor": 8.0},
+        {"gradient_accumulation_steps": 2},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_options_of_whole_tables_are_refused(option):
+    (name, value), *_ = option.items()
+    with pytest.raises(ValueError, match=rf"Received: {name}={value}\. .*keras.optimizers.Adam"):
+        LazyAdam(0.1, **option)
+
+
+def test_every_option_that_keras_gives_all_optimizers_is_known():
+    config = keras.optimizers.SGD().get_config()
+    own = {"name", "learning_rate", "momentum", "nesterov"}
+    assert {name: value for name, value in config.items() if name not in own} == OF_WHOLE_TABLES
+
+
+def test_misspelt_option_is_refused():
+    with pytest.raises(ValueError, match="not recognized"):
+        LazyAdam(0.1, clip_norm=None)

@@ -306,6 +306,21 @@ def test_unknown_id_is_an_error_with_row_column_and_id_or_skipped(tmp_path):
         )
 
 
+def test_unknown_ids_are_added_behind_those_of_the_vocabularies(tmp_path):
+    path = write(tmp_path, "log.csv", "user_id,item_id,rating\n7,2,5\n3,1,5\n2,9,5\n4,8,1\n")
+    known = {"users": Vocabulary(["c", "7", "x"]), "items": Vocabulary([5, 2])}
+    data = read_interactions(path, **known, rating="rating", min_rating=3, on_unknown="add")
+    assert data.users.ids.tolist() == ["c", "7", "x", "2", "3"]
+    assert data.items.ids.tolist() == [5, 2, 1, 9]
+    assert named(data) == [("7", 2, None), ("3", 1, None), ("2", 9, None)]
+
+
+def test_an_id_of_the_other_kind_is_not_added(tmp_path):
+    path = write(tmp_path, "log.csv", "user_id,item_id\n7,1\nb,1\n")
+    with pytest.raises(DataError, match="Received: 'b'"):
+        read_interactions(path, users=Vocabulary([7]), on_unknown="add")
+
+
 def test_text_ids_follow_the_kind_of_a_fixed_vocabulary(tmp_path):
     path = write(tmp_path, "log.csv", "user_id,item_id\n7,1\n8,1\n")
     data = read_interactions(path, users=Vocabulary(["8", "007", "7"]))

@@ -231,8 +231,18 @@ def test_where_value_that_no_row_has_is_an_error_or_a_note(tmp_path):
         read_interactions(path, where={"event": ["buy"]})
     data = read_interactions(path, where={"event": ["buy", "view"]})
     assert len(data.notes) == 1 and "no row holds 'buy'" in data.notes[0]
-    with pytest.raises(ValueError, match="`where` must give values"):
-        read_interactions(path, where={"event": []})
+    for values in ([], None, [None], [["view"]]):
+        with pytest.raises(ValueError, match="`where` must give values.*Received: 'event'"):
+            read_interactions(path, where={"event": values})
+    for where in ("event=view", ["event"]):
+        with pytest.raises(ValueError, match="`where` must be a mapping.*Received: where="):
+            read_interactions(path, where=where)
+
+
+@pytest.mark.parametrize("value", [2, np.int32(2), "2", {2}, (2, 7), np.array([2])])
+def test_where_takes_a_value_or_several_in_any_container(value):
+    data = read_interactions({"user_id": [1, 2, 3], "item_id": [5, 6, 7]}, where={"user_id": value})
+    assert pairs(data) == [(2, 6)]
 
 
 def test_counts_add_up_to_the_rows_of_the_file(tmp_path):

@@ -34,6 +34,12 @@ def test_numpy_strings_are_read_as_strings():
     assert vocabulary.encode(np.array(["bcd"], object)).tolist() == [1]
 
 
+def test_a_union_keeps_positions_and_adds_new_ids_behind():
+    assert Vocabulary(["b", "a"]).union(Vocabulary(["c", "a", "0"])).ids.tolist() == list("bac0")
+    with pytest.raises(DataError, match="must be int64"):
+        Vocabulary([1]).union(Vocabulary(["1"]))
+
+
 def test_decode_keeps_the_shape():
     assert Vocabulary([5, 6]).decode([[0, 1], [1, 1]]).tolist() == [[5, 6], [6, 6]]
     assert Vocabulary(["a"]).decode(np.zeros((0, 4), np.int32)).shape == (0, 4)

@@ -3,22 +3,23 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from contract import LOG, NUM_ITEMS, NUM_USERS, SAMPLERS
+from contract import SAMPLERS
 
 from tf_autosample import Interactions, LazyAdam, MatrixFactorization
 from tf_autosample.batches.pipeline import training_batches
 from tf_autosample.samplers import DynamicSampler
 from tf_autosample.search.checks import data_checksum
+from tf_autosample.testing.bench import LOG
 
 
 def weighted(weights) -> Interactions:
     weights = np.broadcast_to(np.float32(weights), len(LOG))
-    return Interactions(LOG.users, LOG.items, NUM_USERS, NUM_ITEMS, weights=weights)
+    return Interactions(LOG.users, LOG.items, LOG.num_users, LOG.num_items, weights=weights)
 
 
 def model_of(sampler=None, l2=0.1):
     model = MatrixFactorization(
-        NUM_USERS, NUM_ITEMS, sampler or DynamicSampler(4), dim=4, seed=1, l2=l2
+        LOG.num_users, LOG.num_items, sampler or DynamicSampler(4), dim=4, seed=1, l2=l2
     )
     model.compile(LazyAdam(0.05))
     return model

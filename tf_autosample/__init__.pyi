@@ -32,6 +32,7 @@ from .models import RetrievalModel as RetrievalModel
 from .models import TwoTower as TwoTower
 from .models import load_model as load_model
 from .models.embedding import EmbeddingTable as EmbeddingTable
+from .models.grow import grow as grow
 from .models.losses import BCE as BCE
 from .models.losses import BPR as BPR
 from .models.losses import BSL as BSL

@@ -13,16 +13,16 @@ _PHILOX, _SCRAMBLING_KEY = 1, 0x02461E293EC8F720
 
 
 def _state(seed) -> dict:
-    words = tf.raw_ops.StatelessRandomUniformFullIntV2(
-        shape=[4],
+    pair = tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=[2],
         key=tf.constant([_SCRAMBLING_KEY], tf.uint64),
         counter=tf.bitcast(tf.cast(seed, tf.int64), tf.uint64),
         alg=_PHILOX,
-        dtype=tf.uint32,
+        dtype=tf.int64,
     )
-    key, counter = tf.unstack(tf.bitcast(tf.reshape(words, [2, 2]), tf.uint64))
-    zero = tf.zeros([], tf.uint64)
-    return {"key": key[None], "counter": tf.stack([zero, counter]), "alg": _PHILOX}
+    counter = tf.concat([tf.zeros([1], tf.int64), pair[1:]], axis=0)
+    state = {"key": pair[:1], "counter": counter}
+    return {name: tf.bitcast(one, tf.uint64) for name, one in state.items()} | {"alg": _PHILOX}
 
 
 def _bits(shape, seed, dtype):
@@ -65,9 +65,10 @@ def categorical(logits, count: int, seed):
         seed: int [2].
 
     Returns:
-        int32 [B, N].
+        int64 [B, N].
     """
     mass = tf.exp(tf.cast(logits - tf.reduce_max(logits, axis=1, keepdims=True), tf.float64))
     ends = tf.cumsum(mass, axis=1)
     points = uniform([tf.shape(logits)[0], count], seed, tf.float64) * ends[:, -1:]
-    return tf.minimum(tf.searchsorted(ends, points, "right"), tf.shape(logits)[1] - 1)
+    places = tf.searchsorted(ends, points, "right", tf.int64)
+    return tf.minimum(places, tf.shape(logits, tf.int64)[1] - 1)  # a point may round to the end

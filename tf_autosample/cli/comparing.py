@@ -10,7 +10,15 @@ from rich.console import Console
 from tf_autosample.cli.data import PreparedData, prepare
 from tf_autosample.cli.data_settings import DataSettings
 from tf_autosample.cli.progress import print_data
-from tf_autosample.cli.runs import Run, differences, new_directory
+from tf_autosample.cli.runs import (
+    REPORT_FILES,
+    Run,
+    check_resumed,
+    check_same_data,
+    described_data,
+    new_directory,
+    refuse_taken,
+)
 from tf_autosample.cli.settings import ComparisonSettings
 from tf_autosample.cli.training import epochs_trained, train
 from tf_autosample.evaluation.ranking import MostPopular, evaluate
@@ -44,13 +52,21 @@ def run_comparison(
         The content of the file.
     """
     samplers = {one.name: text for text, one in parse_each(settings.samplers).items()}
+    arguments = {**dataclasses.asdict(settings), **source.record()}
+    before = _before(out, arguments, resume)
     data = _with_test(prepare(source, 1))
     print_data(data, console)
-    content = _begin(out, source, settings, data, resume)
-    # The most popular items are soon counted again: rows of worth are those that were trained.
-    trained = lambda: any(row["chosen"] for row in content["rows"])  # noqa: E731
+    content = {**described_data(data), "metric": METRIC, "rows": [], "searches": {}}
+    if before is not None:
+        check_same_data(out, before, data)
+    content = {**content, **(before or {}), "arguments": arguments}
     made = () if (out / FILE).exists() else (FILE,)
-    with new_directory(out, keep=trained, made=made):
+
+    def keep(error: BaseException) -> bool:
+        # The most popular items are soon counted again; but who interrupts may want to go on.
+        return isinstance(error, KeyboardInterrupt) or any(row["chosen"] for row in content["rows"])
+
+    with new_directory(out, keep=keep, made=made):
         _measure(content, samplers, source, settings, data, out, console, workers)
     return content
 
@@ -80,34 +96,15 @@ def _measure(content, samplers, source, settings, data, out, console, workers) -
             )
 
 
-def _begin(out, source: DataSettings, settings, data: PreparedData, resume: bool) -> dict:
-    """Returns what the file holds, checked against what is asked for, or an empty comparison."""
-    content = {
-        "arguments": {**dataclasses.asdict(settings), **source.record()},
-        "data": data.statistics(),
-        "counts": data.counts,
-        "checksum": data.checksum(),
-        "metric": METRIC,
-        "rows": [],
-        "searches": {},
-    }
+def _before(out: Path, arguments: dict, resume: bool) -> dict | None:
+    """Returns what an earlier comparison has written, None if there is none."""
     if not (out / FILE).exists():
-        return content
-    if not resume:
-        raise ValueError(
-            f"`--out` must not hold a comparison yet. Received: {out}. Add --resume to go on with "
-            "it, or choose another directory."
-        )
+        refuse_taken(out, REPORT_FILES)
+        return None
     before = Run(out).read(FILE)
-    changed = differences(before["arguments"], content["arguments"])
-    changed.pop("seeds", None)  # more may be asked for
-    same_data = all(before.get(key) == content[key] for key in ("data", "checksum"))
-    if changed or not same_data:
-        raise ValueError(
-            f"A comparison is resumed with the arguments and data that it began with; {out} "
-            f"differs in {changed or 'its data'} (before, now)."
-        )
-    return {**before, "arguments": content["arguments"]}
+    more_seeds = {**before["arguments"], "seeds": arguments["seeds"]}  # may be asked for
+    check_resumed(out, "comparison", resume, more_seeds, arguments)
+    return before
 
 
 def _with_test(data: PreparedData) -> PreparedData:

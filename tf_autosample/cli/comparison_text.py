@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from tf_autosample.cli.options import counts_text
 from tf_autosample.report.comparison import (
     SEARCH,
     difference_to,
@@ -28,6 +29,7 @@ def comparison_text(content: Mapping) -> str:
     return "\n".join(
         [
             data,
+            *([counts_text(content["counts"])] if content.get("counts") else []),
             "Test metrics, full ranking, train and validation masked: mean ± standard deviation "
             f"over {seeds} seed{'s' * (seeds > 1)}.",
             f'"search - it" is the difference in {content["metric"]}, paired by seed; "seconds" a '

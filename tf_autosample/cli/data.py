@@ -18,6 +18,7 @@ from tf_autosample.data.vocabulary import Vocabulary
 PARTS = ("train", "valid", "test")
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
+CUT_OFF = 20  # of the metrics that choose and report
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def columns_of(part: Interactions) -> dict[str, np.ndarray]:
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
-def prepare(source: DataSettings, seed: int) -> PreparedData:
+def prepare(
+    source: DataSettings, seed: int, known: tuple[Vocabulary, Vocabulary] | None = None
+) -> PreparedData:
     """Reads and splits the data of a run.
 
     Without `--split`, a tenth of each user's train is drawn for validation if there is no file
@@ -92,8 +95,9 @@ def prepare(source: DataSettings, seed: int) -> PreparedData:
     Args:
         source: A named data set, or files: train fixes which users and items there are.
         seed: Draws what is held out at random.
+        known: Vocabularies of users and items. Ids of train that are new go behind theirs.
     """
-    read = _read(source)
+    read = _read(source, known)
     counts = {name: one.counts() for name, one in read.items()}
     log = read["train"].interactions
     parts = {name: one.interactions for name, one in read.items()}
@@ -118,17 +122,24 @@ def prepare(source: DataSettings, seed: int) -> PreparedData:
             before = parts["train"].union(parts["valid"])
             refuse_shared("test", parts["test"], "train and validation", before)
     data = read["train"]
+    if len(data.items) < CUT_OFF:
+        raise DataError(
+            f"There must be at least {CUT_OFF} items, since the metrics are of the {CUT_OFF} best. "
+            f"Received: {len(data.items)}."
+        )
     notes = tuple(dict.fromkeys(note for one in read.values() for note in one.notes))
     parts = [parts.get(name) for name in PARTS]
     return PreparedData(*parts, data.users, data.items, data.titles, counts, notes)
 
 
-def _read(source: DataSettings) -> dict:
+def _read(source: DataSettings, known: tuple[Vocabulary, Vocabulary] | None) -> dict:
     """Returns what is in the files, or the named data set as "train"."""
     if source.data is not None:
         return {"train": datasets.load(source.data)}
     reading = source.arguments()
-    train = read_interactions(source.train, core=source.core, **reading)
+    users, items = known or (None, None)
+    known = {"users": users, "items": items, "on_unknown": "add"}
+    train = read_interactions(source.train, core=source.core, **reading, **known)
     fixed = {**reading, "users": train.users, "items": train.items}
     fixed["on_unknown"] = "skip" if source.skip_unknown else "error"
     files = {"valid": source.valid, "test": source.test}

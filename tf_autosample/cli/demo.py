@@ -39,7 +39,7 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     """
     console = open_console(quiet)
     page = Console(quiet=quiet)
-    _clear(out)
+    clear(out)
     page.rule("1. Data")
     source = DataSettings(data=DATA)
     data = prepare(source, seed)
@@ -49,7 +49,7 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     page.rule("2. Search and train")
     settings = TrainingSettings(sampler=SAMPLERS, seed=seed)
     run = Run(out)
-    with run.begin({**dataclasses.asdict(settings), **source.record()}, data, resume=False):
+    with run.begin({**dataclasses.asdict(settings), **source.record()}, data):
         run.write(MARKER, {"made by": "autosample demo"})
         trained = train(data, settings, console, run=run)
     page.print(curves_text(trained.search.history, width=min(page.width, 100)), highlight=False)
@@ -78,7 +78,7 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     return {"statistics": data.statistics(), "table": rows, "query": query}
 
 
-def _clear(out: Path) -> None:
+def clear(out: Path) -> None:
     """Deletes an earlier demo.
 
     Raises:

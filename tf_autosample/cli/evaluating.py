@@ -29,7 +29,11 @@ def evaluate_run(path: Path, test: Path | None, changes: ReadingChanges, k: int)
         reading = ReadingSettings.recorded(run.read("run.json")["arguments"], changes)
         known = {"users": data.users, "items": data.items, "on_unknown": "skip"}
         read = read_interactions(test, **reading.arguments(), **known)
-        part, unknown, counts = read.interactions, read.num_unknown, {"rows": read.counts()}
+        part, unknown, counts = (
+            read.interactions,
+            read.num_unknown,
+            {"counts": {"test": read.counts()}},
+        )
         refuse_shared("test", part, "train and validation", data.known)
     elif any(value not in (None, []) for value in vars(changes).values()):
         raise ValueError("How a file is read needs `--test FILE`: without it none is read.")

@@ -18,12 +18,21 @@ OPTIONS_OF = {
     "valid": ("valid_part",),
     "test": ("test_part", "test"),
     "path": ("to",),
+    "name": ("data",),
     "directory": ("out",),
 }
 
 _QUOTED = r"(?<![\w=])'[^']*'"  # what was received stays as it is
+# What the command line has no argument or value for.
+_SAID_OTHERWISE = (
+    (r"`source`", "`FILE`"),
+    (r"\bsource=", ""),
+    ("must be None", "must be left out"),
+)
 _CALL = r"read_interactions\(\w+, ([^()]*)\)"
-_ASSIGNED = r"""`?\b([a-z_][a-z_0-9]*)=(?!=)("[^"]*"|'[^']*'|\[[^\]]*\]|[^\s,.;:)`]*(?:\.\d+)?)`?"""
+_ASSIGNED = (
+    r"""`?\b([a-z_][a-z_0-9]*)=(?!=)("[^"]*"|'[^']*'|\[[^\]]*\]|\.\.\.|[^\s,.;:)`]*(?:\.\d+)?)`?"""
+)
 _NAMED = r"`([a-z_][a-z_0-9]*)`"
 _WORDS = re.compile(f"(?P<quoted>{_QUOTED})|{_ASSIGNED}|{_NAMED}")
 
@@ -44,7 +53,8 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
         message: The message of an error.
         options: The options of the command, by the name of the parameter.
     """
-    message = re.sub(_CALL, r"\1", message)
+    for pattern, words in ((_CALL, r"\1"), *_SAID_OTHERWISE):
+        message = re.sub(pattern, words, message)
     message = _WORDS.sub(lambda found: _translated(found, options), message)
     return re.sub(r"(--[a-z-]+ \S+), (?=--)", r"\1 ", message)
 
@@ -77,8 +87,8 @@ def _value(text: str) -> str:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-    if value == "<column>":
+    if value in ("<column>", ...):
         return "COLUMN"
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        return ",".join("..." if name is ... else str(name) for name in value)
     return shlex.quote(value.replace("\t", r"\t")) if isinstance(value, str) else text

@@ -21,10 +21,10 @@ def number_option(*, over=None, least=None, most=None, help: str):
         most: The number must not be greater than this.
         help: The help text.
     """
-    bounds = {">": over, ">=": least, "<=": most}
-    wanted = " and ".join(
-        f"{sign} {bound:g}" for sign, bound in bounds.items() if bound is not None
-    )
+    wanted = "" if over is None else f"> {over:g}"
+    wanted = wanted if least is None else f">= {least:g}"
+    if most is not None:
+        wanted = f"in ({over:g}, {most:g}]" if least is None else f"in [{least:g}, {most:g}]"
 
     def parse(text) -> float:
         try:

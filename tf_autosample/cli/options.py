@@ -60,6 +60,12 @@ def changes_of(group: type) -> type:
     return dataclasses.make_dataclass(f"{group.__name__}Changes", fields, frozen=True)
 
 
+def given_in(context: typer.Context) -> set[str]:
+    """Returns the names of the parameters that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, one in sources.items() if one.name == "COMMANDLINE"}
+
+
 def print_values(values: dict, as_json: bool) -> None:
     """Prints a line for each value, those of inner dictionaries under all their names."""
     if as_json:

@@ -25,8 +25,8 @@ def open_console(quiet: bool = False) -> Console:
 def print_data(data: PreparedData, console: Console) -> None:
     """Says what was recognised in the data, and what became of every row."""
     for note in data.notes:
-        console.print(note, highlight=False, markup=False)
-    console.print(counts_text(data.counts), highlight=False, markup=False)
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    console.print(counts_text(data.counts), highlight=False, markup=False, soft_wrap=True)
 
 
 class SearchProgress(keras.callbacks.Callback):

@@ -17,13 +17,11 @@ from tf_autosample.data.interactions import Interactions
 from tf_autosample.data.vocabulary import Vocabulary
 
 # What a run makes, and a report on it. Nothing else in its directory is ever deleted.
-SEARCH_FILES = ("search.json", "states")
 FILES = (
     *("run.json", "users.json", "items.json", "titles.json", "data.npz"),
-    *SEARCH_FILES,
-    *("model.keras", "metrics.json", "curves.png"),
+    *("search.json", "states", "sample", "model.keras", "metrics.json", "curves.png"),
 )
-REPORT_FILES = ("report.html", "cost.png", "weights.png")
+REPORT_FILES = ("report.html", "curves.png", "cost.png", "weights.png")
 
 
 @dataclass(frozen=True)
@@ -37,38 +35,39 @@ class Run:
 
     path: Path
 
+    def check_free(self, arguments: dict, resume: bool) -> None:
+        """Refuses, before any data are read, what cannot be begun or gone on with here.
+
+        Raises:
+            ValueError: If the directory holds a run and `resume` is false, or a run with other
+                arguments, or another file in the place of one that a run makes.
+        """
+        if self.file("run.json").exists():
+            check_resumed(self.path, "run", resume, self.read("run.json")["arguments"], arguments)
+            return
+        refuse_taken(self.path, (*FILES, *REPORT_FILES))
+
     @contextlib.contextmanager
-    def begin(self, arguments: dict, data: PreparedData, resume: bool) -> Iterator[None]:
-        """Writes what is known before training, or checks it against what is there.
+    def begin(self, arguments: dict, data: PreparedData) -> Iterator[None]:
+        """Writes what is known before training, or checks that a run goes on with its data.
 
         Should what stands in the `with` fail before any sampler was measured, what was written is
         deleted again: it would only stand in the way of the next try.
 
         Raises:
-            ValueError: If the directory holds a run and `resume` is false, or a run with other
-                arguments or data, or another file in the place of one that a run makes.
+            ValueError: If the directory holds a run with other data.
         """
-        described = {
-            "arguments": arguments,
-            "data": data.statistics(),
-            "counts": data.counts,
-            "checksum": data.checksum(),
-            "versions": {
-                "tf_autosample": __version__,
-                **{name: version(name) for name in ("tensorflow", "keras", "numpy")},
-            },
-        }
         if self.file("run.json").exists():
-            self._check_same(described, resume)
+            check_same_data(self.path, self.read("run.json"), data)
             yield
             return
-        taken = [name for name in FILES if self.file(name).exists()]
-        if taken:
-            raise ValueError(
-                f"`--out` must not hold files that a run would write over. Received: {self.path} "
-                f"with {', '.join(taken)}. Choose another directory."
-            )
-        with new_directory(self.path, keep=lambda: self.has_measured, made=FILES):
+        versions = {name: version(name) for name in ("tensorflow", "keras", "numpy")}
+        described = {
+            "arguments": arguments,
+            **described_data(data),
+            "versions": {"tf_autosample": __version__, **versions},
+        }
+        with new_directory(self.path, keep=lambda _: self.has_measured, made=FILES):
             self._write_data(data)
             self.write("run.json", described)  # last: a directory with it is complete so far
             yield
@@ -76,25 +75,9 @@ class Run:
     @property
     def has_measured(self) -> bool:
         """Whether some sampler was measured, so that there is something to go on with."""
-        if not self.file("search.json").exists():
-            return False
-        search = self.read("search.json")
-        return any(arm["curve"] for arm in search["arms"])
-
-    def _check_same(self, described: dict, resume: bool) -> None:
-        if not resume:
-            raise ValueError(
-                f"`--out` must not hold a run yet. Received: {self.path}. Add --resume to go "
-                "on with it, or choose another directory."
-            )
-        before = self.read("run.json")
-        changed = differences(before["arguments"], described["arguments"])
-        same_data = all(before.get(key) == described[key] for key in ("data", "checksum"))
-        if changed or not same_data:
-            raise ValueError(
-                f"A run is resumed with the arguments and data that it began with; {self.path} "
-                f"differs in {changed or 'its data'} (before, now)."
-            )
+        searches = [self.file(name) for name in ("search.json", "sample/search.json")]
+        found = [json.loads(path.read_text()) for path in searches if path.exists()]
+        return any(arm["curve"] for search in found for arm in search["arms"])
 
     def _write_data(self, data: PreparedData) -> None:
         data.users.save(self.file("users.json"))
@@ -111,7 +94,9 @@ class Run:
     def load_data(self) -> PreparedData:
         """Reads back the splits and vocabularies."""
         if not self.file("run.json").exists():
-            raise ValueError(f"{self.path} must be the --out of an earlier `train`. It is not.")
+            raise ValueError(
+                f"{self.path} must be the --out of an earlier `autosample train`. It is not."
+            )
         users, items = (Vocabulary.load(self.file(f"{name}.json")) for name in ("users", "items"))
         size = {"num_users": len(users), "num_items": len(items)}
         columns: dict[str, dict] = {}
@@ -141,7 +126,10 @@ class Run:
 
     def read(self, name: str):
         """Reads a JSON file of the run."""
-        return json.loads(self.file(name).read_text())
+        try:
+            return json.loads(self.file(name).read_text())
+        except ValueError as error:
+            raise ValueError(f"{self.file(name)} must hold JSON. Received: {error}.") from error
 
     def write(self, name: str, content) -> None:
         """Writes a JSON file of the run, whole or not at all."""
@@ -158,30 +146,65 @@ class Run:
             staged.unlink(missing_ok=True)
 
 
-def differences(before: dict, now: dict) -> dict[str, tuple]:
-    """Returns what two sets of arguments do not share, (before, now) by name."""
-    return {
+def refuse_taken(path: Path, names: tuple[str, ...]) -> None:
+    """Refuses to begin where files of someone else would be written over, now or by a report."""
+    taken = [name for name in names if (path / name).exists()]
+    if taken:
+        raise ValueError(
+            f"`--out` must not hold files that would be written over. Received: {path} with "
+            f"{', '.join(taken)}. Choose another directory."
+        )
+
+
+def described_data(data: PreparedData) -> dict:
+    """Returns what a run or a comparison records of its data."""
+    return {"data": data.statistics(), "counts": data.counts, "checksum": data.checksum()}
+
+
+def check_resumed(path: Path, kind: str, resume: bool, before: dict, now: dict) -> None:
+    """Refuses to go on with a run or a comparison unasked, or with other arguments."""
+    if not resume:
+        raise ValueError(
+            f"`--out` must not hold a {kind} yet. Received: {path}. Add --resume to go on with it, "
+            "or choose another directory."
+        )
+    changed = {
         key: (before.get(key), now.get(key))
         for key in before | now
         if before.get(key) != now.get(key)
     }
+    if changed:
+        raise ValueError(
+            f"A {kind} is resumed with the arguments that it began with; {path} differs in "
+            f"{changed} (before, now)."
+        )
+
+
+def check_same_data(path: Path, before: dict, data: PreparedData) -> None:
+    """Refuses to go on with other data than those recorded."""
+    now = described_data(data)
+    if any(before.get(key) != now[key] for key in ("data", "checksum")):
+        raise ValueError(
+            f"{path} began with other data, though with the same arguments: {before['data']}. "
+            f"Received: {now['data']}. Choose another directory for the files as they are now."
+        )
 
 
 @contextlib.contextmanager
 def new_directory(path: Path, *, keep, made: tuple[str, ...]) -> Iterator[None]:
-    """Makes a directory; deletes what was made in it should the `with` fail and `keep()` is false.
+    """Makes a directory; deletes what was made in it should the `with` fail and `keep` say no.
 
     Args:
         path: The directory. It may be there already, with other files in it, which stay.
-        keep: Says whether anything of worth was made.
+        keep: Says of the exception whether anything of worth was made before it.
         made: Names in it that did not exist before and are deleted.
     """
     missing = [one for one in (path, *path.parents) if not one.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         yield
-    except BaseException:
-        if not keep():
+    except BaseException as error:
+        if not keep(error):
             delete(path, made)
             for folder in missing:
                 with contextlib.suppress(OSError):  # something else is in it

@@ -9,7 +9,7 @@ import typer
 
 from tf_autosample.cli.app import app
 from tf_autosample.cli.data_settings import DataSettings
-from tf_autosample.cli.options import Json, Workers, print_values, spread
+from tf_autosample.cli.options import Json, Workers, given_in, print_values, spread
 from tf_autosample.cli.settings import ComparisonSettings, TrainingSettings
 
 
@@ -19,6 +19,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Directory for all that the run makes.")],
     source: DataSettings,
     settings: TrainingSettings,
+    context: typer.Context,
+    from_run: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Go on from a finished run, with new rows."),
+    ] = None,
     workers: Workers = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in OUT.")] = False,
     as_json: Json = False,
@@ -27,7 +32,12 @@ def train(
 
     Give --data NAME, or --train FILE [--valid FILE] [--test FILE], or one log
     with --split. Files are CSV, TSV, Parquet, JSON lines or adjacency text (.txt).
+
+    With --from RUN the files hold new rows, which join those of RUN, each part its
+    own. Its model goes on over the ids of both, with the sampler chosen there unless
+    --sampler is given. All other options are those of RUN unless given.
     """
+    from tf_autosample.cli.continuing import grown_model, joined, settings_of
     from tf_autosample.cli.data import prepare
     from tf_autosample.cli.progress import open_console, print_data
     from tf_autosample.cli.runs import Run
@@ -35,12 +45,25 @@ def train(
     from tf_autosample.cli.training import train as train_run
     from tf_autosample.samplers.named import parse_samplers
 
+    arguments, beginning = {}, None
+    if from_run is not None:
+        before = Run(from_run).load_data()
+        source, settings = settings_of(Run(from_run), source, settings, given_in(context))
+        arguments["from"] = str(from_run)
     parse_samplers(settings.sampler)  # an error in it should not wait for the data
-    data = prepare(source, settings.seed)
-    run, console = Run(out), open_console(quiet=as_json)
+    run = Run(out)
+    arguments |= {**dataclasses.asdict(settings), **source.record()}
+    run.check_free(arguments, resume)
+    if from_run is None:
+        data = prepare(source, settings.seed)
+    else:
+        data = joined(before, prepare(source, settings.seed, (before.users, before.items)))
+        beginning = grown_model(Run(from_run), before, data)
+    console = open_console(quiet=as_json)
     print_data(data, console)
-    with run.begin({**dataclasses.asdict(settings), **source.record()}, data, resume):
-        trained = train_run(data, settings, console, run=run, resume=resume, workers=workers)
+    with run.begin(arguments, data):
+        going_on = {"resume": resume, "workers": workers, "beginning": beginning}
+        trained = train_run(data, settings, console, run=run, **going_on)
     print_values(summary(trained, data), as_json)
 
 

@@ -7,6 +7,7 @@ import keras
 from rich.console import Console
 
 from tf_autosample.batches.pipeline import training_batches
+from tf_autosample.cli.continuing import take_over
 from tf_autosample.cli.data import PreparedData
 from tf_autosample.cli.progress import SearchProgress
 from tf_autosample.cli.runs import Run
@@ -57,6 +58,7 @@ def train(
     run: Run | None = None,
     resume: bool = False,
     workers: int = 1,
+    beginning: RetrievalModel | None = None,
 ) -> Trained:
     """Searches among the samplers, trains the chosen one and evaluates it on test.
 
@@ -67,9 +69,12 @@ def train(
         run: The directory to write to. None writes nothing.
         resume: Go on with what the directory holds.
         workers: How many processes train samplers side by side.
+        beginning: A trained model over the same ids, to go on from.
     """
     started = time.perf_counter()
     model = build_model(data, settings)
+    if beginning is not None:
+        take_over(model, beginning)
     search = AutoSample(
         data.valid,
         max_epochs=settings.max_epochs,
@@ -127,7 +132,7 @@ def summary(trained: Trained, data: PreparedData) -> dict:
         "epochs_trained": epochs_trained(history),
         "seconds": round(trained.seconds, 1),
         "test": trained.metrics,
-        "rows": data.counts,
+        "counts": data.counts,
     }
 
 

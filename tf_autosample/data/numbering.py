@@ -18,6 +18,7 @@ def number_ids(
     raw: "pl.Series",
     typed: bool,
     vocabulary: Vocabulary | None,
+    adds: bool = False,
 ) -> tuple[np.ndarray, Vocabulary]:
     """Return the position of every id, -1 if not in the vocabulary, and the vocabulary.
 
@@ -28,6 +29,7 @@ def number_ids(
         raw: int64 or str [n].
         typed: bool. Whether strings are strings even where all are written as integers.
         vocabulary: Vocabulary, or None for a new one of all ids.
+        adds: bool. Whether ids that are not in the vocabulary are added behind those that are.
 
     Raises:
         DataError: If the ids are of another kind than the vocabulary, or more than it can hold.
@@ -48,9 +50,10 @@ def number_ids(
         if kind == "int" or canonical.all():
             raw = integers.set(~canonical, None)
     unique = raw.unique().drop_nulls().sort()
-    if vocabulary is None:
+    if vocabulary is None or (adds and len(unique)):
         try:
-            vocabulary = Vocabulary(unique.to_list())
+            own = Vocabulary(unique.to_list())
+            vocabulary = own if vocabulary is None else vocabulary.union(own)
         except DataError as error:
             raise DataError(f"{label}, column {name!r}: {error}") from error
     positions = vocabulary.encode(unique.to_list(), missing="negative")
@@ -76,10 +79,11 @@ def in_core(users: np.ndarray, items: np.ndarray, core: int) -> np.ndarray:
 
 
 def shrink(
-    positions: np.ndarray, vocabulary: Vocabulary, *, fixed: bool
+    positions: np.ndarray, vocabulary: Vocabulary, *, keep: int
 ) -> tuple[np.ndarray, Vocabulary]:
-    """Leave ids without a row out of a vocabulary, unless it is fixed."""
+    """Leave ids without a row out of a vocabulary, but for the first `keep`."""
     used = np.bincount(positions, minlength=len(vocabulary)) > 0
-    if fixed or used.all():
+    used[:keep] = True
+    if used.all():
         return positions, vocabulary
     return (np.cumsum(used) - 1)[positions], Vocabulary(vocabulary.ids[used])

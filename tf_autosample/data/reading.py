@@ -8,8 +8,8 @@ import numpy as np
 
 from tf_autosample.data.formats import Format
 from tf_autosample.data.formats.filters import keep_where, where_columns
-from tf_autosample.data.formats.joined import join_good_rows, label_of
-from tf_autosample.data.formats.sources import read_sources
+from tf_autosample.data.formats.joined import join_good_rows
+from tf_autosample.data.formats.sources import label_of, read_sources
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.data.merging import Duplicates, check_rule
 from tf_autosample.data.numbering import in_core, number_ids, shrink
@@ -34,7 +34,7 @@ class InteractionData:
             (`on_unknown="skip"`).
         titles: str [I], object dtype, a title per item; None where the source has none.
         notes: tuple of str. What was recognised and not said by the caller, for people to check:
-            the unit of the timestamps, a value of `where` that no row has.
+            the unit of the timestamps, a value of `where` that no row has, a file without rows.
     """
 
     interactions: Interactions
@@ -81,7 +81,7 @@ def read_interactions(
     on_bad_row: Literal["error", "skip"] = "error",
     users: Vocabulary | None = None,
     items: Vocabulary | None = None,
-    on_unknown: Literal["error", "skip"] = "error",
+    on_unknown: Literal["error", "skip", "add"] = "error",
 ) -> InteractionData:
     r"""Read positive (user, item) pairs from files or from columns in memory.
 
@@ -135,8 +135,9 @@ def read_interactions(
             the rows of a file are bad, it is an error all the same.
         users: Vocabulary. Numbers users by this instead of a new one.
         items: Vocabulary. Numbers items by this instead of a new one.
-        on_unknown: "error", or "skip" to leave out and count rows whose id is not in `users` or
-            `items`.
+        on_unknown: "error", "skip" to leave out and count rows whose id is not in `users` or
+            `items`, or "add" to number such ids behind those that are: the vocabularies returned
+            begin with the given ones.
 
     Returns:
         InteractionData.
@@ -159,20 +160,21 @@ def read_interactions(
     _check_arguments(roles, min_rating, duplicates, core, on_bad_row, on_unknown)
     filters = where_columns(where)
     wanted = roles | {f"where:{name}": name for name in filters}
-    tables = read_sources(source, wanted, format=format, names=columns, separator=separator)
-    num_rows = sum(len(table.frame) for _, table in tables)
-    tables, notes = keep_where(tables, filters)
+    tables, empty = read_sources(source, wanted, format=format, names=columns, separator=separator)
+    num_rows = sum(len(table.frame) for table in tables)
+    tables, absent = keep_where(tables, filters)
     vocabularies = {"user": users, "item": items}
     texts = {role for role, fixed in vocabularies.items() if fixed and fixed.kind == "str"}
     rows = join_good_rows(tables, roles, texts, on_bad_row)
-    frame, names = rows.frame, [name for name, _ in tables]
+    frame, names = rows.frame, [table.name for table in tables]
     label = label_of(names)
     if min_rating is not None:
         frame = frame.filter(frame["rating"] >= min_rating)
     counts = {"num_skipped": rows.num_bad, "num_unknown": 0}
+    adds = on_unknown == "add"
     _refuse_nothing(label, len(frame), num_rows, **counts)
     numbered = {
-        role: number_ids(label, role, roles[role], frame[role], rows.typed, vocabulary)
+        role: number_ids(label, role, roles[role], frame[role], rows.typed, vocabulary, adds)
         for role, vocabulary in vocabularies.items()
     }
     known = _known_rows(names, frame, roles, numbered, on_unknown)
@@ -181,7 +183,7 @@ def read_interactions(
     kept = kept[in_core(*(positions[kept] for positions, _ in numbered.values()), core)]
     _refuse_nothing(label, len(kept), num_rows, **counts)
     (user_rows, users), (item_rows, items) = (
-        shrink(positions[kept], vocabulary, fixed=vocabularies[role] is not None)
+        shrink(positions[kept], vocabulary, keep=len(vocabularies[role] or ()))
         for role, (positions, vocabulary) in numbered.items()
     )
     times, weights = (
@@ -191,7 +193,7 @@ def read_interactions(
         user_rows, item_rows, len(users), len(items), times, weights, duplicates=duplicates
     )
     num_filtered = num_rows - len(kept) - sum(counts.values())
-    notes = (*notes, *rows.notes)
+    notes = (*empty, *absent, *rows.notes)
     return InteractionData(
         interactions, users, items, num_filtered=num_filtered, notes=notes, **counts
     )
@@ -199,9 +201,14 @@ def read_interactions(
 
 def _check_arguments(roles, min_rating, duplicates, core, on_bad_row, on_unknown) -> None:
     check_rule(duplicates)
-    for name, value in (("on_bad_row", on_bad_row), ("on_unknown", on_unknown)):
-        if value not in ("error", "skip"):
-            raise ValueError(f'`{name}` must be "error" or "skip". Received: {name}={value!r}.')
+    if on_bad_row not in ("error", "skip"):
+        raise ValueError(
+            f'`on_bad_row` must be "error" or "skip". Received: on_bad_row={on_bad_row!r}.'
+        )
+    if on_unknown not in ("error", "skip", "add"):
+        raise ValueError(
+            f'`on_unknown` must be "error", "skip" or "add". Received: on_unknown={on_unknown!r}.'
+        )
     if len(set(roles.values())) < len(roles):
         raise ValueError(f"Columns must differ. Received: {roles}.")
     if min_rating is not None and "rating" not in roles:

@@ -126,6 +126,15 @@ class Vocabulary:
             )
         return self._ids[indices]
 
+    def union(self, other: Self) -> Self:
+        """Return the ids of both: these at their positions, then the other's new ones in order.
+
+        Raises:
+            DataError: If the other holds ids of another kind.
+        """
+        new = other.ids[self.encode(other.ids, missing="negative") < 0]
+        return type(self)(np.concatenate([self._ids, new])) if len(new) else self
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the vocabulary as JSON; the file appears whole or not at all."""
         path = pathlib.Path(path)

@@ -75,9 +75,11 @@ class RetrievalModel(keras.Model):
         step: The `TrainingStep` that trains on a batch.
         is_bound_to_users: Whether it can train only on the very interactions that it was built
             from, and not on those of some of the users.
+        grows_with: Names of the data that `grow` must be given for it: arguments of `resized`.
     """
 
     is_bound_to_users = False
+    grows_with: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -379,6 +381,15 @@ class RetrievalModel(keras.Model):
         arrays = {name: store[name] for name in store.keys()}
         self.next_epoch = int(np.asarray(arrays.pop("next_epoch", 0)))  # older files have none
         super().load_own_variables(arrays)
+
+    def resized(self, num_users: int, num_items: int) -> "RetrievalModel":
+        """Returns an untrained model that differs from this one in its numbers of ids alone.
+
+        Override it where they stand elsewhere than under these names in `get_config`; of the data
+        in `grows_with` it takes placeholders where it is given none.
+        """
+        sizes = {"num_users": num_users, "num_items": num_items}
+        return type(self).from_config({**self.get_config(), **sizes})
 
     def get_config(self):
         return {

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_autosample.data.checks import at_least, check_interactions, seeded
+from tf_autosample.data.checks import at_least, check_id_space, check_interactions, seeded
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.base import Encoders, RetrievalModel
 from tf_autosample.models.embedding import EmbeddingTable
@@ -135,6 +135,7 @@ class GraphModel(RetrievalModel):
     """
 
     is_bound_to_users = True
+    grows_with = ("interactions",)
 
     def __init__(
         self,
@@ -200,6 +201,16 @@ class GraphModel(RetrievalModel):
                 "training interactions. Build both from the same training split."
             )
         super().adapt(interactions)
+
+    def resized(self, num_users: int, num_items: int, interactions: Interactions | None = None):
+        """See `RetrievalModel.resized`. The graph is that of the interactions, or has no edges."""
+        size = 1 if interactions is None else len(interactions)
+        graph = keras.saving.serialize_keras_object(InteractionGraph(num_users, num_items, size))
+        model = type(self).from_config({**self.get_config(), "interactions": graph})
+        if interactions is not None:
+            check_id_space("interactions", interactions, model)
+            model.graph.fill(*_sorted_pairs(interactions))
+        return model
 
     def _seeded(self, place: int):
         # An initializer gives the same numbers at every call: users and items would be alike.

@@ -4,8 +4,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-# Options of Keras' optimizers that are about a variable's whole gradient.
-OF_WHOLE_GRADIENTS = ("clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor")
+from tf_autosample.models.optimizers import LazyAdam
 
 
 class TrainingStep(Protocol):
@@ -34,14 +33,23 @@ class PlainStep:
 
 
 def whole_gradients(optimizer, gradients) -> list:
-    """Makes gradients dense where the optimizer looks at them whole.
+    """Sums what a batch gives to a row that it names several times, for optimizers of Keras.
 
-    Keras clips and scales `IndexedSlices` part by part, whatever rows they name twice.
+    They would square, clip and scale the parts: their Adam moves a row named twice too far.
 
     Args:
-        optimizer: A Keras optimizer.
+        optimizer: A Keras optimizer. `LazyAdam` does it itself.
         gradients: A tensor, `IndexedSlices` or None for each variable.
     """
-    if not any(getattr(optimizer, option, None) for option in OF_WHOLE_GRADIENTS):
+    if isinstance(optimizer, LazyAdam):
         return gradients
-    return [None if one is None else tf.convert_to_tensor(one) for one in gradients]
+    is_sparse = [isinstance(one, tf.IndexedSlices) for one in gradients]
+    # Keras can divide by the scale of a loss only what is no `IndexedSlices`.
+    whole = _summed if optimizer.loss_scale_factor is None else tf.convert_to_tensor
+    return [whole(one) if sparse else one for one, sparse in zip(gradients, is_sparse, strict=True)]
+
+
+def _summed(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    rows, place = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, place, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)

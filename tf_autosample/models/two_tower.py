@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_autosample.models.base import Encoders, RetrievalModel
+from tf_autosample.models.tower_tables import resized_tower
 from tf_autosample.samplers import Samplers
 
 # Constructor arguments that are layers.
@@ -65,6 +66,33 @@ class FeatureTable(keras.layers.Layer):
             for variable, (name, (_, dtype)) in zip(self._values, self.columns.items(), strict=True)
         }
 
+    @property
+    def id_columns(self) -> list[str]:
+        """Names of the features that are the ids themselves."""
+        return [
+            name
+            for variable, (name, (shape, _)) in zip(self._values, self.columns.items(), strict=True)
+            if len(shape) == 1 and np.array_equal(variable.numpy(), np.arange(self.rows))
+        ]
+
+    def resized(self, rows: int, features: Mapping[str, np.ndarray] | None = None):
+        """Returns a table of the same columns for another number of ids, zeros if none are given.
+
+        Raises:
+            ValueError: If the features are others, or not of so many ids.
+        """
+        columns = {name: ((rows, *one[1:]), dtype) for name, (one, dtype) in self.columns.items()}
+        if features is None:
+            return FeatureTable(columns, name=self.name)
+        table = FeatureTable.of({**features}, name=self.name)
+        if table.columns != columns or not set(self.id_columns) <= set(table.id_columns):
+            raise ValueError(
+                f"The features must be those of the model, {columns}, and {self.id_columns} the "
+                f"ids 0 to {rows - 1}. Received: {table.columns}, with the ids in "
+                f"{table.id_columns}."
+            )
+        return table
+
     def save_own_variables(self, store):
         for place, (variable, (_, dtype)) in enumerate(
             zip(self._values, self.columns.values(), strict=True)
@@ -116,6 +144,8 @@ class TwoTower(RetrievalModel):
     >>> items = {"id": np.arange(9), "age": np.linspace(0, 1, 9)[:, None]}
     >>> model = TwoTower(users, items, tower(5), tower(9), UniformSampler())
     """
+
+    grows_with = ("user_features", "item_features")
 
     def __init__(
         self,
@@ -177,6 +207,19 @@ class TwoTower(RetrievalModel):
             users | (not _has_row_per_id(self.user_tower, self.num_users)),
             items | (not _has_row_per_id(self.item_tower, self.num_items)),
         )
+
+    def resized(self, num_users: int, num_items: int, user_features=None, item_features=None):
+        """See `RetrievalModel.resized`. Towers are rebuilt with longer tables over the ids."""
+        config = self.get_config()
+        sides = {"user": (num_users, user_features), "item": (num_items, item_features)}
+        for side, (rows, features) in sides.items():
+            before, tower = getattr(self, f"{side}_features"), getattr(self, f"{side}_tower")
+            others = self.num_items if side == "user" else self.num_users
+            config[f"{side}_features"] = before.resized(rows, features)
+            config[f"{side}_tower"] = resized_tower(
+                tower, before.rows, rows, others, before.id_columns
+            )
+        return super().from_config(config)
 
     def get_config(self):
         config = super().get_config()

@@ -1,5 +1,7 @@
 """What every negative sampler is: a layer that draws without gradient and forms with it."""
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
 
@@ -207,9 +209,27 @@ class NegativeSampler(TensorLayer):
         """
         del model, epoch
 
-    def add_table(self, name: str, shape, *, dtype="int64", initializer=-1):
-        """Adds a variable that does not train; it is filled with a number."""
-        return self.add_weight(
+    def add_table(
+        self,
+        name: str,
+        shape,
+        *,
+        dtype="int64",
+        initializer=-1,
+        memory_of: Literal["items", "numbers"] | None = None,
+    ):
+        """Adds a variable that does not train; it is filled with a number.
+
+        Args:
+            name: Of the variable.
+            shape: Its shape.
+            dtype: Its type.
+            initializer: The number.
+            memory_of: What it remembers of every user or item, where no `adapt` or `refresh` makes
+                it anew: ids of items, a negative one where there is none, or "numbers". `grow`
+                carries such a table over, and leaves others with a row per id as they begin.
+        """
+        variable = self.add_weight(
             shape=shape,
             dtype=dtype,
             initializer=keras.initializers.Constant(initializer),
@@ -217,6 +237,8 @@ class NegativeSampler(TensorLayer):
             autocast=False,  # counts, scores and vectors to compare keep their precision
             name=name,
         )
+        variable.memory_of = memory_of
+        return variable
 
 
 class CandidateSampler(NegativeSampler):

@@ -82,7 +82,7 @@ class ChainSampler(NegativeSampler):
 
     def add_state(self, size: ModelSize) -> None:
         items = size.num_items
-        self.chains = self.add_table("chains", (size.num_users, 1))
+        self.chains = self.add_table("chains", (size.num_users, 1), memory_of="items")
         self.neighbors = self.add_table("neighbors", (items, self.num_neighbors), initializer=0)
         # Running sums of the counts. Integers: a float sum loses the tail of a large catalogue.
         self.count_ends = self.add_table("count_ends", (items,), initializer=0)

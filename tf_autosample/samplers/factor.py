@@ -77,8 +77,7 @@ class FactorSampler(NegativeSampler):
         items = tf.gather_nd(orderings, tf.stack([factors, places], axis=-1))
         # There are no orderings only when a step runs before the first refresh.
         is_usable = (items >= 0) & ~view.history(view.users[:, None], items)
-        # As floats: no GPU has an argmax of integers.
-        first = tf.argmax(tf.cast(is_usable, tf.float32), axis=1, output_type=tf.int32)
+        first = tf.argmax(tf.cast(is_usable, tf.float32), axis=1)
         drawn = tf.gather(items, first[:, None], batch_dims=1)
         is_found = tf.reduce_any(is_usable, axis=1, keepdims=True)
         return Negatives(tf.where(is_found, drawn, view.candidates[:, :1]))
@@ -96,8 +95,8 @@ def truncated_geometric(unit, scale: float, bound: int):
         bound: Number of ranks.
 
     Returns:
-        int32 [...].
+        int64 [...].
     """
     # log1p and expm1 keep the small differences that a scale far above the bound leaves.
     ranks = -scale * tf.math.log1p(unit * np.expm1(-bound / scale))
-    return tf.minimum(tf.cast(ranks, tf.int32), bound - 1)
+    return tf.minimum(tf.cast(ranks, tf.int64), bound - 1)

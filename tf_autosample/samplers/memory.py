@@ -96,8 +96,10 @@ class MemorySampler(CandidateSampler):
 
     def add_state(self, size: ModelSize) -> None:
         shape = (self.num_snapshots, size.final_dim or size.dim)
-        vectors = {"dtype": "float32", "initializer": 0}
-        self.memory = self.add_table("memory", (size.num_users, self.memory_size))
+        vectors = {"dtype": "float32", "initializer": 0, "memory_of": "numbers"}
+        self.memory = self.add_table(
+            "memory", (size.num_users, self.memory_size), memory_of="items"
+        )
         self.epoch = self.add_table("epoch", (), initializer=0)
         self.snapshot_epochs = self.add_table("snapshot_epochs", (self.num_snapshots,))
         self.past_users = self.add_table("past_users", (size.num_users, *shape), **vectors)

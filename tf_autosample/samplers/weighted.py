@@ -134,7 +134,7 @@ class ResamplingSampler(NegativeSampler):
         )
 
     def add_state(self, size: ModelSize) -> None:
-        self.pools = self.add_table("pools", (size.num_users, self.pool_size))
+        self.pools = self.add_table("pools", (size.num_users, self.pool_size), memory_of="items")
 
     def adapt(self, interactions: Interactions) -> None:
         super().adapt(interactions)

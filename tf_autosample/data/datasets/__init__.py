@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import itertools
 import logging
 import os
 import pathlib
@@ -70,6 +71,7 @@ def load(name: str, *, cache: str | os.PathLike | None = None) -> InteractionDat
     data = _read_cache(dataset, cached)
     if data is None:
         content, data = _fetch(dataset)
+        _set_aside(cached)
         _write_cache(content, cached)
     return data
 
@@ -119,6 +121,15 @@ def _read_cache(dataset: NamedDataset, path: pathlib.Path) -> InteractionData | 
     except _UNUSABLE as error:
         _logger.warning("The cached %s is damaged and will be fetched anew: %s", path, error)
         return None
+
+
+def _set_aside(path: pathlib.Path) -> None:
+    """Rename a file that holds no cached data: someone may have put it there for other use."""
+    if path.exists():
+        names = (path.with_name(f"{path.name}.unusable-{n}") for n in itertools.count(1))
+        aside = next(name for name in names if not name.exists())
+        os.replace(path, aside)
+        _logger.warning("What was in the place of the cache is kept as %s", aside)
 
 
 def _write_cache(content: Content, path: pathlib.Path) -> None:

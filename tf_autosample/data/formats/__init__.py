@@ -39,15 +39,17 @@ PACKED = (".gz", ".zst")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Columns of a file under their roles.
+    """Columns of a source under their roles.
 
     Attributes:
+        name: str. What messages call it.
         frame: DataFrame with `row` (line of the file, header included, from 1; in Parquet the
             row of data), `fault` (str, what is wrong with the row as a whole, or null) and one
             column per role.
-        typed: bool. Whether the file itself tells integers from strings.
+        typed: bool. Whether the source itself tells integers from strings.
     """
 
+    name: str
     frame: "pl.DataFrame"
     typed: bool
 
@@ -89,8 +91,11 @@ def read_table(
         separator: between the fields of CSV or TSV, if not that of the format. With one of
             several characters no field is quoted.
 
+    Returns:
+        Table, without columns where the file holds nothing at all.
+
     Raises:
-        DataError: If the file is empty, not of that format, or lacks a column.
+        DataError: If the file is not of that format, or lacks a column.
         ValueError: If `names` or `separator` does not fit the format.
     """
     import polars as pl
@@ -118,9 +123,7 @@ def read_table(
         raise DataError(
             f"{path} must be a {file_format} file. Received: {error}.{whole}"
         ) from error
-    if not len(frame):
-        raise DataError(f"{path} must have rows of data. Received: an empty file.")
-    return Table(frame, typed=file_format in ("parquet", "jsonl"))
+    return Table(str(path), frame, typed=file_format in ("parquet", "jsonl"))
 
 
 def _find_dialect(

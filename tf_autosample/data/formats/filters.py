@@ -1,32 +1,43 @@
 """Keeps the rows of tables whose columns hold given values."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from tf_autosample.data.formats import Table
 from tf_autosample.data.interactions import DataError
 
 SHOWN = 10  # values that a message lists
+PLAIN = (str, int, float, np.number, np.bool_)
 
 
 def where_columns(where: Mapping[str, str | Sequence[str]] | None) -> dict[str, list[str]]:
     """Return the values wanted by column, as text.
 
     Raises:
-        ValueError: If there is a column without a value.
+        ValueError: If it is no mapping of columns to one value or several.
     """
+    if where is not None and not isinstance(where, Mapping):
+        raise ValueError(
+            f'`where` must be a mapping such as {{"event": ["buy"]}}. Received: where={where!r}.'
+        )
     wanted = {}
     for name, values in (where or {}).items():
-        listed = [values] if isinstance(values, str | int | float) else list(values)
-        wanted[name] = [str(v).lower() if isinstance(v, bool) else str(v) for v in listed]
-        if not listed:
-            raise ValueError(f"`where` must give values for a column. Received: {name!r}: [].")
+        listed = [values] if isinstance(values, PLAIN) else values
+        listed = list(listed) if isinstance(listed, Iterable) else []
+        if not listed or not all(isinstance(value, PLAIN) for value in listed):
+            raise ValueError(
+                "`where` must give values for a column, strings or numbers. "
+                f"Received: {name!r}: {values!r}."
+            )
+        wanted[name] = [
+            str(v).lower() if isinstance(v, bool | np.bool_) else str(v) for v in listed
+        ]
     return wanted
 
 
-def keep_where(
-    tables: list[tuple[str, Table]], wanted: dict[str, list[str]]
-) -> tuple[list[tuple[str, Table]], list[str]]:
+def keep_where(tables: list[Table], wanted: dict[str, list[str]]) -> tuple[list[Table], list[str]]:
     """Return the tables without the rows that are not wanted, and a note per value not found.
 
     Rows that are broken as a whole stay: what they hold is not known.
@@ -45,7 +56,7 @@ def keep_where(
     text = {name: pl.col(f"where:{name}").cast(pl.String) for name in wanted}
     notes = []
     for name, values in wanted.items():
-        parts = [table.frame.select(text[name].unique()).to_series() for _, table in tables]
+        parts = [table.frame.select(text[name].unique()).to_series() for table in tables]
         found = pl.concat(parts).unique().drop_nulls().sort()
         absent = set(values) - set(found)
         if not absent:
@@ -58,6 +69,4 @@ def keep_where(
     kept = pl.col("fault").is_not_null() | pl.all_horizontal(
         text[name].is_in(values).fill_null(False) for name, values in wanted.items()
     )
-    return [
-        (name, dataclasses.replace(table, frame=table.frame.filter(kept))) for name, table in tables
-    ], notes
+    return [dataclasses.replace(table, frame=table.frame.filter(kept)) for table in tables], notes

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tf_autosample.data.formats import Table
 from tf_autosample.data.formats.rows import GoodRows, good_rows, spelling_of
+from tf_autosample.data.formats.sources import label_of
 from tf_autosample.data.formats.times import describe_times
 from tf_autosample.data.interactions import DataError
 
@@ -31,7 +32,7 @@ class JoinedRows:
 
 
 def join_good_rows(
-    tables: list[tuple[str, Table]],
+    tables: list[Table],
     columns: dict[str, str],
     texts: set[str],
     on_bad_row: Literal["error", "skip"],
@@ -39,7 +40,7 @@ def join_good_rows(
     """Check the rows of every table and join them.
 
     Args:
-        tables: with the names that messages call them by.
+        tables: at least one.
         columns: name in the tables by role.
         texts: of "user" and "item", those whose ids stay text however they are written.
         on_bad_row: "error", or "skip" to leave bad rows out.
@@ -49,21 +50,20 @@ def join_good_rows(
     """
     import polars as pl
 
-    plain = [table for _, table in tables]
     spellings = {
-        role: "text" if role in texts else spelling_of(plain, role) for role in ("user", "item")
+        role: "text" if role in texts else spelling_of(tables, role) for role in ("user", "item")
     }
-    good = [good_rows(name, table, columns, spellings, on_bad_row) for name, table in tables]
-    typed = any(table.typed for table in plain)
+    good = [good_rows(table, columns, spellings, on_bad_row) for table in tables]
+    typed = any(table.typed for table in tables)
     # Where one source says what its ids are, those that are text only follow it.
-    settling = [rows for rows, table in zip(good, plain, strict=True) if table.typed or not typed]
+    settling = [rows for rows, table in zip(good, tables, strict=True) if table.typed or not typed]
     ids = [pl.col(role).cast(_one_type(settling, role, columns[role])) for role in spellings]
     others = [pl.col(role) for role in columns if role not in spellings]
     parts = [
         rows.frame.select(pl.lit(place).alias("source"), pl.col("row").cast(int), *ids, *others)
         for place, rows in enumerate(good)
     ]
-    notes = _time_notes([name for name, _ in tables], good, columns.get("timestamp"))
+    notes = _time_notes([table.name for table in tables], good, columns.get("timestamp"))
     return JoinedRows(pl.concat(parts), typed, sum(rows.num_bad for rows in good), notes)
 
 
@@ -73,19 +73,13 @@ def _time_notes(names: list[str], good: list[GoodRows], column: str | None) -> t
 
     if column is None:
         return ()
-    times = [rows.frame["timestamp"] for rows in good]
-    kinds = [rows.time_kind for rows in good]
-    if len(set(kinds)) == 1:
-        names, times, kinds = [label_of(names)], [pl.concat(times)], kinds[:1]
-    notes = map(describe_times, [column] * len(names), times, kinds)
-    return tuple(
-        f"{name}: {note}" for name, note in zip(names, notes, strict=True) if note is not None
-    )
-
-
-def label_of(names: list[str]) -> str:
-    """Return what messages call several tables together."""
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    read = [(name, rows) for name, rows in zip(names, good, strict=True) if len(rows.frame)]
+    found = [(name, rows.frame["timestamp"], rows.time_kind) for name, rows in read]
+    if len({kind for _, _, kind in found}) == 1:
+        names, times, kinds = zip(*found, strict=True)
+        found = [(label_of(names), pl.concat(times), kinds[0])]
+    notes = [(name, describe_times(column, times, kind)) for name, times, kind in found]
+    return tuple(f"{name}: {note}" for name, note in notes if note is not None)
 
 
 def _one_type(good: list[GoodRows], role: str, name: str) -> "pl.DataType":

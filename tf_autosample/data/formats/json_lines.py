@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tf_autosample.data.formats.content import text_lines
 from tf_autosample.data.formats.header import locate_columns
+from tf_autosample.data.formats.ids import MISSING, OneKind
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,13 +15,6 @@ CHUNK = 100_000  # lines parsed by Python at a time
 # polars turns what it finds in a column of strings into text, half a surrogate pair into a zero.
 # Text like this may have been something else.
 NOT_SURELY_A_STRING = r"^(-?(0|[1-9])[\d.eE+-]*|true|false|[\[{].*)$|\x00"
-
-WANTED = {
-    int: "an int64, like the other rows",
-    float: "a whole float, like the other rows",
-    str: "a string, like the other rows",
-    None: "an int64 or a string in the other rows",
-}
 
 
 def read_json_lines(path: pathlib.Path, first: str, columns: dict[str, str]) -> "pl.DataFrame":
@@ -43,7 +37,7 @@ def _read_clean(path: pathlib.Path, line: str, columns: dict[str, str]) -> "pl.D
     schema = dict.fromkeys(columns.values(), pl.String)
     for role in ("user", "item"):
         value = first.get(columns[role])
-        if type(value) not in (int, str):
+        if type(value) not in (int, str) or str(value).strip().lower() in MISSING:
             return None
         schema[columns[role]] = pl.Int64 if type(value) is int else pl.String
     by_role = [pl.col(name).alias(role) for role, name in columns.items()]
@@ -63,19 +57,16 @@ def _read_clean(path: pathlib.Path, line: str, columns: dict[str, str]) -> "pl.D
 def _read_line_by_line(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataFrame":
     import polars as pl
 
-    kinds: dict[str, type] = {}
+    ids = {role: OneKind(columns[role]) for role in ("user", "item")}
     known: dict[str, None] = {}
     chunks = []
     lines = text_lines(path).filter(pl.col("line").str.contains(r"\S"))
     for batch in lines.collect_batches(chunk_size=CHUNK):
-        chunks.append(_json_columns(batch.rows(), columns, kinds, known))
+        chunks.append(_json_columns(batch.rows(), columns, ids, known))
     if known:
         locate_columns(path, list(known), columns)
-    ids = {
-        role: pl.Int64 if kinds.get(role) in (int, float) else pl.String
-        for role in ("user", "item")
-    }
-    schema = {"row": pl.Int64, "fault": pl.String, **dict.fromkeys(columns, pl.String), **ids}
+    schema = {"row": pl.Int64, "fault": pl.String, **dict.fromkeys(columns, pl.String)}
+    schema |= {role: one.dtype for role, one in ids.items()}
     frames = [pl.DataFrame(chunk, schema) for chunk in chunks]
     return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
 
@@ -83,10 +74,10 @@ def _read_line_by_line(path: pathlib.Path, columns: dict[str, str]) -> "pl.DataF
 def _json_columns(
     rows: list[tuple[int, str]],
     columns: dict[str, str],
-    kinds: dict[str, type],
+    ids: dict[str, OneKind],
     known: dict[str, None],
 ) -> dict[str, list]:
-    """Parse numbered lines; the type of the first id of a role settles `kinds` for all."""
+    """Parse numbered lines; `known` takes the names found in them."""
     records, faults = [], []
     for _, line in rows:
         record = _parse(line)
@@ -94,15 +85,16 @@ def _json_columns(
         faults.append(bad if record is None else None)
         records.append(record or {})
         known.update(dict.fromkeys(records[-1]))
-    chunk = {"row": [row for row, _ in rows], "fault": faults}
+    chunk = {"row": [row for row, _ in rows]}
     for role, name in columns.items():
         values = [record.get(name) for record in records]
-        if role in ("user", "item"):
-            _refuse_mixed_ids(values, faults, name, role, kinds)
+        if role in ids:
+            values, wrong = ids[role].keep(values)
+            faults = [fault or wrong.get(place) for place, fault in enumerate(faults)]
         else:
             values = [_text(value) for value in values]
         chunk[role] = values
-    return chunk
+    return {**chunk, "fault": faults}
 
 
 def _parse(line: str) -> dict | None:
@@ -123,27 +115,3 @@ def _text(value: object) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value)
-
-
-def _refuse_mixed_ids(values, faults, name, role, kinds) -> None:
-    for index, value in enumerate(values):
-        if value is None or value != value:  # NaN, which some programs write for null
-            values[index] = None
-            continue
-        if role not in kinds and (type(value) in (int, str) or _is_whole(value)):
-            kinds[role] = type(value)
-        kind = kinds.get(role)
-        if kind is float and _is_whole(value):
-            values[index] = int(value)
-        elif (
-            kind is float
-            or type(value) is not kind
-            or (kind is int and not -(2**63) <= value < 2**63)
-        ):
-            faults[index] = f"column {name!r} must be {WANTED[kind]}. Received: {value!r}."
-            values[index] = None
-
-
-def _is_whole(value: object) -> bool:
-    """Return whether a float is an integer, as where a missing value made floats of them."""
-    return type(value) is float and value.is_integer() and abs(value) <= 2**53

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from tf_autosample.data.formats import Table
-from tf_autosample.data.formats.ids import INTEGER, Spelling, find_spelling, is_missing
+from tf_autosample.data.formats.ids import INTEGER, MISSING, Spelling, find_spelling, is_missing
 from tf_autosample.data.formats.times import parse_times
 from tf_autosample.data.interactions import DataError
 
@@ -47,7 +47,6 @@ def spelling_of(tables: list[Table], role: str) -> Spelling:
 
 
 def good_rows(
-    name: str,
     table: Table,
     columns: dict[str, str],
     spellings: dict[str, Spelling],
@@ -56,8 +55,7 @@ def good_rows(
     """Return the rows whose ids, numbers and times are all there, these as numbers.
 
     Args:
-        name: what messages call the table.
-        table: with at least one row.
+        table: Table.
         columns: name in the table by role.
         spellings: of "user" and "item": whether their text is that of integers.
         on_bad_row: "error", or "skip" to leave bad rows out.
@@ -86,7 +84,8 @@ def good_rows(
         role = next(role for role, claim in bad.items() if claim[row])
         fault = frame["fault"][row]
         if role != "line":
-            fault = f"column {columns[role]!r} must {WANTED[role]}. Received: {frame[role][row]!r}."
+            number = spellings.get(role) == "integers" and not table.typed
+            fault = _explain(role, columns[role], frame[role][row], number)
         cure = 'Correct the data, or pass on_bad_row="skip" to leave them out.'
         if many:
             cure = (
@@ -94,9 +93,16 @@ def good_rows(
                 "the columns and the format are the right ones."
             )
         raise DataError(
-            f"{name}, row {frame['row'][row]}: {fault} Bad rows in all: {num_bad}. {cure}"
+            f"{table.name}, row {frame['row'][row]}: {fault} Bad rows in all: {num_bad}. {cure}"
         )
     return GoodRows(frame.with_columns(**parsed).filter(~is_bad), num_bad, kind)
+
+
+def _explain(role: str, name: str, value: object, integers: bool) -> str:
+    wanted = WANTED[role]
+    if integers and value is not None and value.strip().lower() not in MISSING:
+        wanted += ", an integer as the others are"
+    return f"column {name!r} must {wanted}. Received: {value!r}."
 
 
 def _good_ids(ids: "pl.Series", spelling: Spelling, typed: bool) -> "pl.Series":
@@ -112,6 +118,7 @@ def _good_ids(ids: "pl.Series", spelling: Spelling, typed: bool) -> "pl.Series":
         if find_spelling(present) == "floats":
             ids = ids.str.replace(r"\.0+$", "")
             unique = unique.str.replace(r"\.0+$", "")
+            wrong |= is_missing(unique)  # -1.00
         wrong |= ~unique.str.contains(INTEGER) | unique.cast(pl.Int64, strict=False).is_null()
     return ids.set(ids.is_in(unique.filter(wrong).implode()), None) if wrong.any() else ids
 

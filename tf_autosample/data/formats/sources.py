@@ -17,8 +17,8 @@ def read_sources(
     format: Format | None,
     names: Sequence[str] | None,
     separator: str | None,
-) -> list[tuple[str, Table]]:
-    """Read every table that a source means, each with the name that messages call it by.
+) -> tuple[list[Table], list[str]]:
+    """Read every table that a source means; a note names those of several that have no rows.
 
     Args:
         source: see `read_interactions`.
@@ -28,7 +28,8 @@ def read_sources(
         separator: between the fields of a line.
 
     Raises:
-        DataError: If there is no file, the same one is meant twice, or one cannot be read.
+        DataError: If there is no file, the same one is meant twice, one cannot be read, or none
+            has a row.
         ValueError: If the arguments contradict each other.
         TypeError: If `source` is nothing that can be read.
     """
@@ -44,7 +45,7 @@ def read_sources(
                     f"Received: {format=}, columns={names!r}, {separator=}."
                 )
             name = type(one).__name__ + (f" {place}" if len(found) > 1 else "")
-            tables.append((name, read_frame(name, one, columns)))
+            tables.append(read_frame(name, one, columns))
             continue
         for path in find_files(one):
             if seen.setdefault(path.resolve(), path) is not path:
@@ -55,9 +56,24 @@ def read_sources(
                     f"`rating`, `timestamp`, `weight` and `where` must be None for adjacency text, "
                     f"which holds ids only, as {path} does. Received: {columns}."
                 )
-            table = read_table(path, file_format, columns, names=names, separator=separator)
-            tables.append((str(path), table))
-    return tables
+            tables.append(read_table(path, file_format, columns, names=names, separator=separator))
+    return _with_rows(tables)
+
+
+def _with_rows(tables: list[Table]) -> tuple[list[Table], list[str]]:
+    """Leave out tables without rows, as programs that write in parts make some."""
+    full = [table for table in tables if len(table.frame)]
+    empty = [table.name for table in tables if not len(table.frame)]
+    if not full:
+        raise DataError(
+            f"{label_of(empty)} must have rows of data. Received: an empty file or table."
+        )
+    return full, [f"{label_of(empty)} without rows: left out."] if empty else []
+
+
+def label_of(names: Sequence[str]) -> str:
+    """Return what messages call several tables together."""
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def find_files(source: str | os.PathLike) -> list[pathlib.Path]:

@@ -16,7 +16,11 @@ ISO = (
     r"^\s*(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,]\d+)?"
     r"\s?([Zz]|UTC|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?)?\s*$"
 )
-COMPACT = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
+# Dates as whole numbers: their layout, and the first and the last of them.
+COMPACT = {
+    "%Y%m%d": (19_000_101, 20_991_231),
+    "%Y%m%d%H%M%S": (19_000_101_000_000, 20_991_231_235_959),
+}
 
 
 def parse_times(times: "pl.Series") -> tuple["pl.Series", str]:
@@ -37,8 +41,7 @@ def parse_times(times: "pl.Series") -> tuple["pl.Series", str]:
     if times.dtype.base_type() in (pl.Datetime, pl.Date):
         return times.dt.epoch("s"), "dates"
     numbers = _numbers(times)
-    written = times if times.dtype == pl.String else numbers.cast(pl.String)
-    compact = _compact_dates(written)
+    compact = _compact_dates(numbers)
     if compact is not None:
         return compact, "dates"
     dates = _iso_dates(times) if times.dtype == pl.String else pl.Series([], dtype=pl.Int64)
@@ -82,20 +85,20 @@ def _numbers(times: "pl.Series") -> "pl.Series":
     return exact.zip_with(exact.is_not_null(), number)
 
 
-def _compact_dates(written: "pl.Series") -> "pl.Series | None":
-    """Return the seconds of 20140407 or 20140407105109 if all values are like that."""
+def _compact_dates(numbers: "pl.Series") -> "pl.Series | None":
+    """Return the seconds of 20140407 or 20140407105109 if most numbers are like that."""
     import polars as pl
 
-    sample = written.drop_nulls().head(1)
-    layout = COMPACT.get(len(sample.item()) if len(sample) else 0)
-    if layout is None or not written.drop_nulls().head(1000).str.contains(r"^(19|20)\d+$").all():
-        return None
-    kind = pl.Date if layout == COMPACT[8] else pl.Datetime
-    dates = written.str.strptime(kind, layout, strict=False)
-    # A few that are none are bad values; more show that these are plain numbers.
-    if 10 * dates.null_count() > len(dates):
-        return None
-    return dates.dt.epoch("s")
+    for layout, (first, last) in COMPACT.items():
+        inside = numbers.is_between(first, last)
+        if 2 * (inside.sum() or 0) <= numbers.count():
+            continue
+        kind = pl.Date if len(str(first)) == 8 else pl.Datetime
+        text = numbers.set(~inside, None).cast(pl.String)
+        dates = text.str.strptime(kind, layout, strict=False)
+        if 2 * dates.count() > numbers.count():
+            return dates.dt.epoch("s")
+    return None
 
 
 def _iso_dates(times: "pl.Series") -> "pl.Series":
