@@ -42,13 +42,14 @@ class NegativeSampling(keras.layers.Layer):
         seed: Seeds the candidates.
         model: A `RetrievalModel` that also draws the `"negatives"` of its samplers from them,
             against its present embeddings. Then the training step looks at no candidate, and the
-            picks are as old as the prefetch buffer is deep. `sampler` must be the model's.
+            draws are as old as the prefetch buffer is deep. `sampler` must be the model's.
         device: For example "/gpu:0": candidates are drawn on that device, from an index of the
             histories that stays there. None: on the CPU.
         stream: Layers with other streams draw other candidates; one for each worker.
 
     Call arguments:
-        batch: `{"users": int [B], "positives": int [B], ...}`; other entries pass through.
+        batch: `{"users": int [B], "positives": int [B], ...}`, and `"step"`, an integer tensor
+            of shape [], if the batch knows its number; other entries pass through as they are.
 
     Returns:
         The batch with `"users"` and `"positives"` as int64, `"candidates"` int64 [B, M], `"seeds"`
@@ -56,6 +57,7 @@ class NegativeSampling(keras.layers.Layer):
 
     Raises:
         DataError: If a user has no item left as a negative.
+        ValueError: If an argument or a batch is of another form.
     """
 
     def __init__(

@@ -255,10 +255,6 @@ class SamplerMixture(TensorLayer):
         return cls(**{**config, "samplers": samplers})
 
 
-def _without_gradient(one):
-    return None if one is None else tf.stop_gradient(one)
-
-
 def _listed(given) -> list[NegativeSampler]:
     """Returns the samplers in what a user may write for them."""
     alone = isinstance(given, str | NegativeSampler) or not isinstance(given, Iterable)
