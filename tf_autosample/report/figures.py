@@ -5,12 +5,12 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tf_autosample.data.files import replacing
 from tf_autosample.report.arms import epoch_ticks, label, measured
 
 INK = "#24292f"  # in an SVG replaced by the colour of the text around it
@@ -152,10 +152,8 @@ def save_curves(history: Mapping, path: str | os.PathLike) -> None:
         path: The file to write, whole or not at all.
     """
     image = png(curves_figure(history))
-    path = Path(path)
-    staged = path.with_name(f".{path.name}.tmp")
-    staged.write_bytes(image)
-    os.replace(staged, path)
+    with replacing(path) as staged:
+        staged.write_bytes(image)
 
 
 def _canvas() -> tuple[Figure, Axes]:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tf_autosample.data.files import replacing
 from tf_autosample.search.arms import Arm, Comparison
 from tf_autosample.search.strategies import Decision
 
@@ -96,9 +96,9 @@ class SearchRecord:
 
     def write(self, path: Path) -> None:
         """Writes the record, whole or not at all."""
-        staged = path.with_name(f".{path.name}.tmp")
-        staged.write_text(json.dumps(self.as_dict(), indent=1) + "\n")
-        os.replace(staged, path)
+        text = json.dumps(self.as_dict(), indent=1) + "\n"
+        with replacing(path) as staged:
+            staged.write_text(text)
 
     @classmethod
     def read(cls, path: Path) -> "SearchRecord":
