@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,6 @@ class Decision:
     reason: str = ""
     enter: tuple[Arm, ...] = ()
 
-    def __post_init__(self):
-        for arm in self.enter:
-            arm.is_extra = True  # a search that is resumed did not begin with it
-
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
@@ -49,11 +46,11 @@ class Strategy:
                 f"Received: sample_users={self.sample_users!r}."
             )
 
-    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
+    def first_arms(self, arms: Sequence[Contender]) -> list[Contender]:
         """Returns the arms to begin with: the corners and the user's own, unless overridden."""
         return list(arms)
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         """Returns the next decision, once all arms of the one before have trained.
 
         Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 from tf_autosample.search.strategies.base import Decision, Strategy
 
 
@@ -11,7 +11,7 @@ from tf_autosample.search.strategies.base import Decision, Strategy
 class ExhaustiveSearch(Strategy):
     """Trains every arm to its own end: the oracle that other strategies are measured against."""
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         running = tuple(arm.name for arm in arms if not arm.stopped)
         if not running:
             return Decision(reason="every arm has trained to its end")
@@ -42,7 +42,7 @@ class HalvingSearch(Strategy):
         if self.first_rung < 1 or not self.factor > 1:
             raise ValueError(f"`first_rung` must be >= 1 and `factor` > 1. Received: {self!r}.")
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         alive = [arm for arm in arms if arm.dropped is None]
         running = [arm for arm in alive if not arm.stopped]
         reached = max((arm.epochs for arm in running), default=max_epochs)
@@ -57,7 +57,7 @@ class HalvingSearch(Strategy):
         train = tuple(arm.name for arm in running)
         return Decision(drops, train, rung, f"every arm left trains to epoch {rung}")
 
-    def _drops(self, alive: Sequence[Arm], rung: int) -> dict[str, str]:
+    def _drops(self, alive: Sequence[Contender], rung: int) -> dict[str, str]:
         kept = -int(-len(alive) // self.factor)
         ranked = sorted(alive, key=lambda arm: -arm.best)
         return {
