@@ -1,7 +1,6 @@
 """The page of a report, and the images that go with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
@@ -17,7 +16,7 @@ from tf_autosample.report.figures import (
     weights_figure,
 )
 from tf_autosample.report.summary import sample_sentence, search_sentences
-from tf_autosample.report.tables import Table, blends, choices, drops, leaderboard, means
+from tf_autosample.report.tables import blends, choices, drops, leaderboard, means
 from tf_autosample.search.record import SearchRecord
 
 PARTS = {
@@ -25,27 +24,6 @@ PARTS = {
     "valid": "validation interactions",
     "test": "test interactions",
 }
-
-
-@dataclass(frozen=True)
-class Section:
-    """What the page shows of one search."""
-
-    record: SearchRecord
-    figures: Mapping[str, str]
-    drops: Table
-    leaderboard: Table
-    blends: Table
-
-    @property
-    def is_race(self) -> bool:
-        """Whether there was more than one arm, so that there is something to compare."""
-        return len(self.record.arms) > 1
-
-    @property
-    def has_dropped(self) -> bool:
-        """Whether an arm was dropped that had trained."""
-        return any(arm.dropped and arm.epochs for arm in self.record.arms)
 
 
 def search_files(record: SearchRecord, run: Mapping, metrics: Mapping) -> dict[str, bytes]:
@@ -59,7 +37,11 @@ def search_files(record: SearchRecord, run: Mapping, metrics: Mapping) -> dict[s
     Raises:
         ValueError: If no arm has been measured yet.
     """
-    _check_measured(record)
+    if not record.measured:
+        raise ValueError(
+            "A report needs a search with a measured arm. Received: "
+            f"{len(record.arms)} arms that have no curve yet."
+        )
     race = record.subsample
     figures = _figures(race or record)
     about = [sample_sentence(record), *search_sentences(race or record)]
@@ -115,23 +97,17 @@ def comparison_files(comparison: Mapping) -> dict[str, bytes]:
     return {**images, "report.html": _render(**content)}
 
 
-def _check_measured(record: SearchRecord) -> None:
-    if not record.measured:
-        raise ValueError(
-            "A report needs a search with a measured arm. Received: "
-            f"{len(record.arms)} arms that have no curve yet."
-        )
-
-
 def _figures(record: SearchRecord) -> dict[str, Figure]:
     figures = {"curves": curves_figure(record), "cost": cost_figure(record)}
     weights = weights_figure(record)
     return figures if weights is None else {**figures, "weights": weights}
 
 
-def _section(record: SearchRecord, figures: Mapping[str, Figure]) -> Section:
+def _section(record: SearchRecord, figures: Mapping[str, Figure]) -> dict:
+    """What the page shows of one search."""
     images = {name: svg(figure) for name, figure in figures.items()}
-    return Section(record, images, drops(record), leaderboard(record), blends(record))
+    tables = {"drops": drops(record), "leaderboard": leaderboard(record), "blends": blends(record)}
+    return {"record": record, "figures": images, **tables}
 
 
 def _source(run: Mapping) -> str | None:

@@ -5,6 +5,7 @@ from tf_autosample.search.contenders import Comparison, Contender
 from tf_autosample.search.record import SearchRecord
 
 OVERFITTED = 0.1  # a fall from the best by this fraction is worth a sentence
+ENDED_EARLY = "The search ended before the winner had trained to its end"
 
 
 def search_sentences(record: SearchRecord) -> list[str]:
@@ -15,12 +16,13 @@ def search_sentences(record: SearchRecord) -> list[str]:
     """
     if record.winner is None:
         return [_leader(record), _cost(record)]
+    winner = record.arm(record.winner)
     sentences = [
-        _winner(record),
-        _cut_short(record),
-        *_better_but_not_chosen(record),
-        _rivals(record),
-        _overfitting(record),
+        _winner(record, winner),
+        None if winner.stopped else f"{ENDED_EARLY}: {record.reason}.",
+        *_better_but_not_chosen(record, winner),
+        _rivals(record, winner),
+        _overfitting(record, winner),
         _cost(record),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -48,8 +50,7 @@ def _leader(record: SearchRecord) -> str:
     )
 
 
-def _winner(record: SearchRecord) -> str:
-    winner = record.arm(record.winner)
+def _winner(record: SearchRecord, winner: Contender) -> str:
     words = in_words(winner.name)
     name = winner.name if words == winner.name else f"{words} ({winner.name})"
     found = f"{record.settings['metric']} {winner.best:.4f} at epoch {winner.best_epoch}"
@@ -58,15 +59,8 @@ def _winner(record: SearchRecord) -> str:
     return f"{name} won: {found}."
 
 
-def _cut_short(record: SearchRecord) -> str | None:
-    if record.arm(record.winner).stopped:
-        return None
-    return f"The search ended before the winner had trained to its end: {record.reason}."
-
-
-def _better_but_not_chosen(record: SearchRecord) -> list[str]:
+def _better_but_not_chosen(record: SearchRecord, winner: Contender) -> list[str]:
     """Arms with a better metric than the winner's: all of them were dropped."""
-    winner = record.arm(record.winner)
     sentences = []
     for arm in record.measured:
         if arm.best <= winner.best:
@@ -79,9 +73,8 @@ def _better_but_not_chosen(record: SearchRecord) -> list[str]:
     return sentences
 
 
-def _rivals(record: SearchRecord) -> str | None:
+def _rivals(record: SearchRecord, winner: Contender) -> str | None:
     """The arms that tie with the winner; if there are none, the best of the others."""
-    winner = record.arm(record.winner)
     others = [arm for arm in record.measured if arm.name in record.comparisons]
     below = sorted((arm for arm in others if arm.best <= winner.best), key=lambda arm: -arm.best)
     found = {arm.name: record.comparisons[arm.name] for arm in below}
@@ -92,8 +85,7 @@ def _rivals(record: SearchRecord) -> str | None:
         return f"{_listed(named)} {verb} within noise of it."
     if not below or len(below) < len(others):
         return None
-    second = below[0]
-    comparison = found[second.name]
+    second, comparison = below[0], found[below[0].name]
     known = ""
     if interval(comparison):
         known = f" (95 % interval {-comparison.high:.4f} to {-comparison.low:.4f})"
@@ -109,9 +101,8 @@ def _name(arm: Contender) -> str:
     return f"{arm.name} (dropped at epoch {arm.epochs})" if arm.dropped else arm.name
 
 
-def _overfitting(record: SearchRecord) -> str | None:
+def _overfitting(record: SearchRecord, winner: Contender) -> str | None:
     """The arms beside the winner whose curve fell from its best."""
-    winner = record.arm(record.winner)
     fallen = {}
     for arm in record.measured:
         fall = 1 - arm.curve[-1][1] / arm.best if arm.best > 0 else 0

@@ -52,10 +52,8 @@ class Arm:
 
     def blended_with(self, other: "Arm") -> "Arm":
         """Returns a new arm half way to another, otherwise trained like this one."""
-        names = self.weights | other.weights
-        weights = {
-            name: (self.weights.get(name, 0) + other.weights.get(name, 0)) / 2 for name in names
-        }
+        own, its = self.weights, other.weights
+        weights = {name: (own.get(name, 0) + its.get(name, 0)) / 2 for name in own | its}
         return Arm(weights, self.learning_rate, self.l2, self.before, self.before_epochs)
 
     def begun_with(self, other: "Arm", epochs: int) -> "Arm":

@@ -178,9 +178,9 @@ class AutoSample(keras.callbacks.Callback):
         if self._sampled is None:
             arms = all_contenders(self.model.sampler.samplers, self.arms)
             return SearchRecord(self._settings(), self.strategy.first_arms(arms))
-        winner = self._sampled.record.arm(self._sampled.winner)
         race = self._sampled.record
-        return SearchRecord(self._settings(), [winner.untrained()], subsample=race)
+        final = race.arm(race.winner).untrained()
+        return SearchRecord(self._settings(), [final], subsample=race)
 
     def _behind(self) -> list[Contender]:
         """The arms of the last decision that are not where it wants them."""

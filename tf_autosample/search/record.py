@@ -118,17 +118,14 @@ class SearchRecord:
 
 
 def _restored(kind, value) -> Any:
-    """Makes of JSON values what their type says. A dataclass without a key of its own lies flat."""
+    """Makes of JSON values what their type says; a dataclass without a key of its own lies flat."""
     outer, inner = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        flat = {name for name, hint in hints.items() if is_dataclass(hint) and name not in value}
-        return kind(
-            **{
-                name: _restored(hint, value if name in flat else value[name])
-                for name, hint in hints.items()
-            }
-        )
+        parts = {
+            name: _restored(hint, value.get(name, value) if is_dataclass(hint) else value[name])
+            for name, hint in get_type_hints(kind).items()
+        }
+        return kind(**parts)
     if outer is types.UnionType:
         return None if value is None else _restored(inner[0], value)
     if outer is dict:
