@@ -70,6 +70,7 @@ class AutoSample(keras.callbacks.Callback):
     Attributes:
         history: Every curve, every decision with its reason, the winner and why, the cost per
             arm; the content of `search.json`.
+        record: The same as a `SearchRecord`, which `report` draws; None before `fit`.
 
     Reference: our own reading of the abstract of Lyu et al., "Towards Automated Negative Sampling
     in Implicit Recommendation", arXiv 2311.03526.
