@@ -42,7 +42,7 @@ from tf_autosample.cli.data import PreparedData
 from tf_autosample.evaluation import DivergedError
 from tf_autosample.models import LightGCN
 from tf_autosample.samplers.named import AUTO, parse_samplers
-from tf_autosample.search.arms import measured_epochs
+from tf_autosample.search.contenders import measured_epochs
 from tf_autosample.search.subsample import choose_users
 
 STUDY = tuple(AUTO.split(","))

@@ -50,7 +50,7 @@ def gains(cell: Cell) -> list[dict]:
             "cell": cell.key,
             "arm": one.text,
             "kind": kind_of(one.text),
-            "against": reference.arm.name,
+            "against": reference.contender.name,
             "valid": 100 * (best_valid(one) / best_valid(reference) - 1),
             "test": 100 * (one.test / reference.test - 1),
         }

@@ -74,7 +74,7 @@ def with_families(cells: list[Cell], **changes) -> list[Cell]:
     cells = copy.deepcopy(cells)
     for cell in cells:
         for one in cell.all.values():
-            vars(one.arm).update(changes)
+            vars(one.contender).update(changes)
     return cells
 
 

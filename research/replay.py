@@ -10,7 +10,8 @@ import numpy as np
 from research.curves import MAX_EPOCHS, PATIENCE, ArmSettings
 from research.quality import read_rows
 from tf_autosample.samplers.named import parse_samplers
-from tf_autosample.search.arms import Arm, choose, newcomer
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender, choose
 
 METRIC = "ndcg@20"
 # The samplers that the default set began with, before MixGCF with 8 candidates took DNS32's place.
@@ -35,8 +36,7 @@ class Recorded:
             before and {before: 1.0},
             settings.before_epochs,
         )
-        self.arm = newcomer(arm, samplers)
-        self.arm.ladder = samplers[0].traits.ladder if arm.is_corner else None
+        self.contender = Contender.of(arm, samplers)
         points = row["curve"]
         self.curve = [(point["epoch"], point["valid"][METRIC]) for point in points]
         self.test_at = {
@@ -59,7 +59,7 @@ class Recorded:
         """CPU seconds of the first epochs."""
         return self.seconds if epoch >= self.epochs else float(np.interp(epoch, *self._times))
 
-    def play(self, arm: Arm, until: int) -> None:
+    def play(self, arm: Contender, until: int) -> None:
         """Trains an arm as it was trained."""
         until = min(until, self.epochs)
         arm.curve = [(epoch, value) for epoch, value in self.curve if epoch <= until]
@@ -72,11 +72,11 @@ class Cell:
 
     def __init__(self, key: tuple, rows: list[dict], samplers: list[str], sample=None):
         self.key, self.sample = key, sample
-        self.all = {one.arm.name: one for one in map(Recorded, rows)}
+        self.all = {one.contender.name: one for one in map(Recorded, rows)}
         self.plain = {
             name: one
             for name, one in self.all.items()
-            if one.arm.is_corner and one.text in samplers
+            if one.contender.arm.is_corner and one.text in samplers
         }
 
     @property
@@ -91,13 +91,13 @@ class Cell:
             seconds = found["seconds"] + winner.seconds
             cost = seconds / self.exhaustive_seconds
             return found | {"test": winner.test, "cost": cost, "seconds": seconds}
-        arms = strategy.first_arms([one.arm.untrained() for one in self.plain.values()])
+        arms = strategy.first_arms([one.contender.untrained() for one in self.plain.values()])
         missing = []
         while True:
             decision = strategy.decide(arms, MAX_EPOCHS)
             for arm in arms:
                 arm.dropped = decision.drops.get(arm.name, arm.dropped)
-            for arm in map(Arm.untrained, decision.enter):
+            for arm in [Contender(arm, is_extra=True) for arm in decision.enter]:
                 if arm.name not in self.all:
                     missing.append(arm)
                     arm.dropped, arm.stopped = "not recorded", True

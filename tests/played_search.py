@@ -2,9 +2,11 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import fields
 
 from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
+from tf_autosample.search.record import SearchRecord
 from tf_autosample.search.strategies import RaceSearch
 
 LN = math.log
@@ -22,7 +24,13 @@ RACE = RaceSearch(optimism=0.4, horizon=80, first_rung=6, growth=1.5, halve_from
 def arm(name, values, **state):
     """An arm measured at every epoch."""
     curve = list(enumerate(values, 1))
-    return Arm({name: 1.0}, name=name, curve=curve, epochs=len(values), **state)
+    return contender({name: 1.0}, name=name, curve=curve, epochs=len(values), **state)
+
+
+def contender(weights, **settings):
+    """An arm in a search; what no `Arm` takes is what became of it there."""
+    own = {one.name for one in fields(Arm)} & settings.keys()
+    return Contender(Arm(weights, **{name: settings.pop(name) for name in own}), **settings)
 
 
 def logarithmic(slope, offset=0.0):
@@ -30,11 +38,11 @@ def logarithmic(slope, offset=0.0):
 
 
 def as_json(arms):
-    return json.dumps([asdict(one) for one in arms])
+    return json.dumps(SearchRecord({"metric": ""}, arms).as_dict())
 
 
 def reread(arms):
-    return [Arm(**values) for values in json.loads(as_json(arms))]
+    return SearchRecord.from_dict(json.loads(as_json(arms))).arms
 
 
 def play(curves, strategy, *, max_epochs, patience=12, arms=None, until_decision=None):
@@ -42,13 +50,13 @@ def play(curves, strategy, *, max_epochs, patience=12, arms=None, until_decision
 
     The arms are written as JSON and read again before every decision.
     """
-    arms = strategy.first_arms(arms or [Arm({name: 1.0}) for name in curves])
+    arms = strategy.first_arms(arms or [contender({name: 1.0}) for name in curves])
     decisions = []
     while True:
         arms = reread(arms)
         decision = strategy.decide(arms, max_epochs)
         decisions.append(decision)
-        arms += [one.untrained() for one in decision.enter]
+        arms += [Contender(one, is_extra=True) for one in decision.enter]
         by_name = {one.name: one for one in arms}
         assert len(by_name) == len(arms)
         for name, reason in decision.drops.items():

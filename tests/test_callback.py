@@ -161,11 +161,12 @@ def test_history_compares_every_arm_with_the_winner(searched):
     history = searched.search.history
     arms = arms_of(searched.search)
     assert set(history["comparisons"]) == set(arms) - {history["winner"]}
+    quantile = scipy.stats.t.ppf(0.975, len(np.unique(VALIDATION.users)) - 1)
     for name, found in history["comparisons"].items():
         expected = arms[name]["best"] - arms[history["winner"]]["best"]
         assert found["difference"] == pytest.approx(expected, abs=1e-9)
         error = found["difference"] / found["t"]
-        assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * error)
+        assert found["high"] - found["low"] == pytest.approx(2 * quantile * error)
 
 
 def test_logs_carry_metric_arm_leader_and_arms_alive(searched):

@@ -23,7 +23,7 @@ class Rewinding(RaceSearch):
         if decision.train or any(arm.is_extra for arm in arms):
             return decision
         first, second = arms[:2]
-        extra = (first.blended_with(second), first.begun_with(second, 1))
+        extra = (first.arm.blended_with(second.arm), first.arm.begun_with(second.arm, 1))
         return Decision(decision.drops, tuple(one.name for one in extra), 2, "both", extra)
 
 

@@ -76,6 +76,7 @@ def test_histories_are_sorted_rows_and_cover_users_without_any():
     assert histories.offsets.tolist() == [0, 2, 2, 5, 5]
     assert histories.items.tolist() == [1, 3, 0, 2, 4]
     assert histories.lengths.tolist() == [2, 0, 3, 0]
+    assert histories.users.dtype == np.int32 and histories.users.tolist() == [0, 0, 2, 2, 2]
     assert histories[2].tolist() == [0, 2, 4] and histories[1].tolist() == []
     with pytest.raises(IndexError, match="Received: -1"):
         histories[-1]

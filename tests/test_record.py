@@ -2,8 +2,10 @@ import json
 import os
 
 import pytest
+from played_search import contender
 
-from tf_autosample.search.arms import Arm, Comparison
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Comparison, Contender
 from tf_autosample.search.record import SearchRecord
 from tf_autosample.search.strategies import Decision
 
@@ -27,14 +29,14 @@ UNIFORM = {
 
 
 def example():
-    extra = Arm({"dns8": 0.5, "uniform": 0.5}, is_extra=True)
+    extra = Arm({"dns8": 0.5, "uniform": 0.5})
     return SearchRecord(
         settings={"metric": "val_ndcg@20", "strategy": {"name": "RaceSearch", "growth": 1.5}},
         arms=[
-            Arm({"dns8": 1.0}, ladder=("dns", 8.0), cost=8, **DNS8),
-            Arm({"uniform": 1.0}, **UNIFORM),
-            Arm({"uniform": 1.0}, learning_rate=0.1, before={"dns8": 1.0}, before_epochs=3),
-            extra,
+            contender({"dns8": 1.0}, ladder=("dns", 8.0), cost=8, **DNS8),
+            contender({"uniform": 1.0}, **UNIFORM),
+            contender({"uniform": 1.0}, learning_rate=0.1, before={"dns8": 1.0}, before_epochs=3),
+            Contender(extra, is_extra=True),
         ],
         decisions=[
             Decision({}, ("dns8", "uniform"), 6, "begin"),
@@ -44,7 +46,7 @@ def example():
         winner="dns8",
         reason="over",
         comparisons={"uniform": Comparison(-0.25, -0.5, 0.0, -3.25)},
-        subsample={"winner": "dns8"},
+        subsample=SearchRecord({"metric": "m"}, [contender({"a": 1.0}, **DNS8)], winner="a"),
     )
 
 
@@ -53,6 +55,15 @@ def test_record_is_read_as_it_was_written(tmp_path):
     example().write(path)
     assert SearchRecord.read(path) == example()
     assert [one.name for one in tmp_path.iterdir()] == ["search.json"]
+
+
+def test_record_of_a_race_on_a_sample_is_a_record_again(tmp_path):
+    example().write(tmp_path / "search.json")
+    race = SearchRecord.read(tmp_path / "search.json").subsample
+    assert race.arm(race.winner).best_epoch == 2
+    assert json.loads((tmp_path / "search.json").read_text())["subsample"] == race.as_dict() | {
+        "arms": json.loads(json.dumps([arm.as_dict() for arm in race.arms]))
+    }
 
 
 def test_record_names_the_metric_and_each_arms_best(tmp_path):
@@ -143,7 +154,7 @@ def test_search_may_be_resumed_only_with_what_it_began_with():
     with pytest.raises(ValueError, match=r"with, \{'patience': None\}. Received: .*: 3\}"):
         record.check_same_search(other)
     other = example()
-    other.arms[2].name = "another"
+    other.arms[2].arm = Arm({"uniform": 1.0}, name="another")
     with pytest.raises(ValueError, match="Received: {'arms': .*another"):
         record.check_same_search(other)
 
@@ -160,7 +171,7 @@ def test_arm_that_came_later_is_none_of_those_a_search_began_with():
 
 def test_arm_takes_the_place_of_the_one_with_its_name():
     record = example()
-    trained = Arm({"uniform": 1.0}, epochs=7)
+    trained = contender({"uniform": 1.0}, epochs=7)
     record.replace(trained)
     assert record.arms[1] is trained
     assert len(record.arms) == 4
@@ -176,8 +187,8 @@ def test_only_a_search_that_ended_for_want_of_epochs_is_reopened():
 
 
 def test_resuming_notices_an_arm_of_the_same_name_with_other_settings():
-    began = SearchRecord({"metric": "m"}, [Arm({"dns8": 1.0}, l2=0.1, name="mine")])
-    other = SearchRecord({"metric": "m"}, [Arm({"dns8": 1.0}, l2=0.2, name="mine")])
+    began = SearchRecord({"metric": "m"}, [contender({"dns8": 1.0}, l2=0.1, name="mine")])
+    other = SearchRecord({"metric": "m"}, [contender({"dns8": 1.0}, l2=0.2, name="mine")])
     began.check_same_search(SearchRecord({"metric": "m"}, [began.arms[0].untrained()]))
     with pytest.raises(ValueError, match="must be resumed"):
         began.check_same_search(other)

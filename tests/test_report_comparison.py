@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from made_histories import made_comparison
+from made_records import made_comparison
 
 from tf_autosample.report.comparison import comparison_sentences, difference_to
 from tf_autosample.report.tables import choices, means
@@ -15,10 +15,11 @@ THREE = {
 
 
 def test_difference_is_paired_by_seed():
-    # The differences are 0.01, 0.02, 0.03: mean 0.02, deviation 0.01; t of 2 degrees is 4.303.
+    # The differences are 0.01, 0.02, 0.03: mean 0.02, deviation 0.01. Student's distribution of 2
+    # degrees is (1 + t / sqrt(2 + t^2)) / 2, which is 0.975 at 4.303.
     found = difference_to(made_comparison(THREE), "dns8")
     assert (found.seeds, found.mean, found.deviation) == pytest.approx((3, 0.02, 0.01))
-    reach = 4.303 * 0.01 / math.sqrt(3)
+    reach = 0.95 * math.sqrt(2 / (1 - 0.95**2)) * 0.01 / math.sqrt(3)
     assert (found.low, found.high) == pytest.approx((0.02 - reach, 0.02 + reach))
     assert found.is_tie
 
@@ -37,14 +38,14 @@ def test_one_seed_leaves_the_interval_unknown():
     assert row[:5] == ("dns8", "1", "0.3000", "+0.0500", "–")
 
 
-def test_quantile_for_many_seeds_is_near_students_t():
-    # Of 24 degrees of freedom it is 2.064.
+def test_quantile_for_many_seeds_is_students_t():
+    # Of 24 degrees of freedom it is 2.0639.
     alternating = tuple(0.5 + 0.01 * (-1) ** seed for seed in range(25))
     seconds = (1.0,) * 25
     content = made_comparison({"a": ((0.5,) * 25, seconds), "search": (alternating, seconds)})
     found = difference_to(content, "a")
     quantile = (found.high - found.mean) / found.deviation * math.sqrt(25)
-    assert quantile == pytest.approx(2.064, abs=0.002)
+    assert quantile == pytest.approx(2.0639, abs=5e-5)
 
 
 def test_table_of_means_puts_the_metric_first_and_marks_the_search():

@@ -3,7 +3,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from made_histories import dns_history, made_arm, made_comparison, made_history
+from made_records import dns_record, made_arm, made_comparison, made_record
 
 from tf_autosample.cli.reporting import write_report
 from tf_autosample.report import comparison_files, search_files
@@ -41,9 +41,10 @@ class Outline(HTMLParser):
         self.text.append(data.strip())
 
 
-def write_run(folder, history, **files):
+def write_run(folder, record, **files):
     folder.mkdir(exist_ok=True)
-    for name, content in {"search": history, **files}.items():
+    record.write(folder / "search.json")
+    for name, content in files.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
     return folder
 
@@ -51,14 +52,14 @@ def write_run(folder, history, **files):
 @pytest.fixture(scope="module")
 def page():
     """Of a race and its run, with test metrics."""
-    return search_files(dns_history(), RUN, {"test": {"ndcg@20": 0.42}})["report.html"]
+    return search_files(dns_record(), RUN, {"test": {"ndcg@20": 0.42}})["report.html"]
 
 
-def learning_history():
+def learning_record():
     learned = [(1, {"a": 0.5, "b": 0.5}), (2, {"a": 0.8, "b": 0.2})]
     weights = learned[-1][1]
     mixture = made_arm("mixture", [(2, 0.2)], weights=weights, learned=learned, learns="loss")
-    return made_history(mixture, made_arm("a", [(3, 0.3)], stopped=True), winner="a")
+    return made_record(mixture, made_arm("a", [(3, 0.3)], stopped=True), winner="a")
 
 
 def test_page_is_well_formed_and_holds_each_part(page):
@@ -90,7 +91,7 @@ def test_page_needs_no_script_and_no_network(page):
 def test_names_and_reasons_are_escaped():
     arm = made_arm("<b>$x$", [(1, 0.3)], stopped=True)
     other = made_arm("c", [(1, 0.2)], dropped="<i>")
-    page = search_files(made_history(arm, other, winner="<b>$x$"), {}, {})["report.html"]
+    page = search_files(made_record(arm, other, winner="<b>$x$"), {}, {})["report.html"]
     assert b"<b>" not in page and b"<i>" not in page
     assert "<b>$x$" in Outline(page).text
 
@@ -103,7 +104,7 @@ def test_leaderboard_says_that_a_dropped_arm_was_not_trained_to_its_end(page):
     note = b"not what it might have reached"
     assert note in page
     arms = made_arm("a", [(1, 0.3)], stopped=True), made_arm("b", [(1, 0.1)], stopped=True)
-    assert note not in search_files(made_history(*arms, winner="a"), {}, {})["report.html"]
+    assert note not in search_files(made_record(*arms, winner="a"), {}, {})["report.html"]
 
 
 def test_figures_of_the_page_take_the_colour_of_its_text(page):
@@ -111,12 +112,12 @@ def test_figures_of_the_page_take_the_colour_of_its_text(page):
 
 
 def test_same_record_gives_the_same_page(page):
-    again = search_files(dns_history(), RUN, {"test": {"ndcg@20": 0.42}})
+    again = search_files(dns_record(), RUN, {"test": {"ndcg@20": 0.42}})
     assert again["report.html"] == page
 
 
 def test_learned_weights_have_a_figure():
-    files = search_files(learning_history(), {}, {})
+    files = search_files(learning_record(), {}, {})
     assert files["weights.png"].startswith(b"\x89PNG")
     text = Outline(files["report.html"]).text
     assert "0.8 a + 0.2 b" in text and "learned by loss" in text
@@ -124,8 +125,8 @@ def test_learned_weights_have_a_figure():
 
 def test_race_on_a_sample_stands_before_the_winners_run_on_all():
     final = made_arm("dns8", [(5, 0.31), (9, 0.3)], stopped=True)
-    history = made_history(final, winner="dns8", subsample=dns_history())
-    text = Outline(search_files(history, {}, {})["report.html"]).text
+    record = made_record(final, winner="dns8", subsample=dns_record())
+    text = Outline(search_files(record, {}, {})["report.html"]).text
     assert text.index("The race on a sample of the users") < text.index("The winner on all users")
     assert text.count("Leaderboard") == 1  # one arm alone is not ranked
     assert any("trained alone: val_ndcg@20 0.3100 at epoch 5" in one for one in text)
@@ -134,7 +135,7 @@ def test_race_on_a_sample_stands_before_the_winners_run_on_all():
 def test_comparison_shows_means_choices_and_the_first_search():
     content = made_comparison(
         {"dns8": ((0.3, 0.4), (0.5, 20.0)), "search": ((0.3, 0.5), (30.0, 30.0))},
-        searches={"1": dns_history()},
+        searches={"1": json.loads(json.dumps(dns_record().as_dict()))},
     )
     files = comparison_files(content)
     text = Outline(files["report.html"]).text
@@ -151,7 +152,7 @@ def test_comparison_without_a_finished_search_shows_its_rows():
 
 
 def test_report_is_written_beside_the_run_and_nothing_else(tmp_path):
-    folder = write_run(tmp_path / "run", dns_history(), run=RUN, metrics={"test": None})
+    folder = write_run(tmp_path / "run", dns_record(), run=RUN, metrics={"test": None})
     before = set(folder.iterdir())
     assert write_report(folder) == folder / "report.html"
     new = {path.name for path in set(folder.iterdir()) - before}
@@ -159,7 +160,7 @@ def test_report_is_written_beside_the_run_and_nothing_else(tmp_path):
 
 
 def test_report_of_a_search_without_a_run_leaves_out_what_it_does_not_know(tmp_path):
-    text = Outline(write_report(write_run(tmp_path, dns_history())).read_bytes()).text
+    text = Outline(write_report(write_run(tmp_path, dns_record())).read_bytes()).text
     assert "Leaderboard" in text
     assert not {"Data", "Versions", "Test metrics of the final model"} & set(text)
 
@@ -171,7 +172,7 @@ def test_report_of_a_comparison_is_written(tmp_path):
 
 
 def test_failed_report_leaves_the_earlier_one(tmp_path):
-    folder = write_run(tmp_path, made_history(made_arm("a", [])))
+    folder = write_run(tmp_path, made_record(made_arm("a", [])))
     (folder / "report.html").write_text("earlier")
     with pytest.raises(ValueError, match="1 arms that have no curve yet"):
         write_report(folder)

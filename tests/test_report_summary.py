@@ -1,17 +1,18 @@
 import dataclasses
 
 import pytest
-from made_histories import dns_history, made_arm, made_history
+from made_records import dns_record, made_arm, made_record
 
 from tf_autosample.report.summary import sample_sentence, search_sentences
+from tf_autosample.search.contenders import Comparison
 
 
 def sentences_of(*arms, **how):
-    return search_sentences(made_history(*arms, **how))
+    return search_sentences(made_record(*arms, **how))
 
 
 def test_winner_is_named_in_words_with_its_metric_and_epoch():
-    first = search_sentences(dns_history())[0]
+    first = search_sentences(dns_record())[0]
     assert first == "DNS with 8 candidates (dns8) won: val_ndcg@20 0.2500 at epoch 10."
 
 
@@ -23,7 +24,7 @@ def test_arm_with_a_name_of_its_own_keeps_it():
 
 def test_arm_with_a_small_paired_t_is_within_noise():
     assert "dns32 (dropped at epoch 8, t = 1.3) is within noise of it." in search_sentences(
-        dns_history()
+        dns_record()
     )
 
 
@@ -35,14 +36,14 @@ def test_without_a_tie_the_next_arm_is_named_with_its_distance():
 
 def test_interval_of_a_single_user_is_left_out():
     arms = made_arm("a", [(1, 0.3)], stopped=True), made_arm("b", [(1, 0.28)], stopped=True)
-    history = made_history(*arms, winner="a", ts={"b": -4.0})
-    history["comparisons"]["b"] |= {"low": -float("inf"), "high": float("inf")}
-    assert "Next comes b at 0.0200 below it." in search_sentences(history)
+    record = made_record(*arms, winner="a", ts={"b": -4.0})
+    record.comparisons["b"] = Comparison(-0.02, -float("inf"), float("inf"), -4.0)
+    assert "Next comes b at 0.0200 below it." in search_sentences(record)
 
 
 def test_harder_arm_of_the_same_ladder_that_fell_is_said_to_have_overfitted():
     # From 0.20 to 0.15 is a quarter.
-    found = search_sentences(dns_history())
+    found = search_sentences(dns_record())
     assert "Harder samplers over-fitted: dns32 peaked at epoch 3 and fell by 25% after." in found
 
 
@@ -75,7 +76,7 @@ def test_small_fall_and_the_winners_own_are_no_overfitting():
 
 def test_cost_counts_dropped_arms_to_the_winners_epochs():
     # Trained: 4 + 20 + 8 epochs of 2 seconds; to their ends: 3 x 20.
-    assert search_sentences(dns_history())[-1] == (
+    assert search_sentences(dns_record())[-1] == (
         "The search trained 32 epochs in 64 seconds, 0.53 of what training every arm to its end "
         "would take (estimated: dropped arms are counted to the winner's epochs)."
     )
@@ -139,9 +140,9 @@ def test_unfinished_search_names_its_leader():
 def test_race_on_a_sample_is_told_with_its_share_of_the_interactions():
     arm = made_arm("a", [(2, 0.1)], stopped=True)
     few = dataclasses.replace(arm, examples=50)
-    history = made_history(arm, winner="a", subsample=made_history(few, winner="a"))
-    assert sample_sentence(history) == (
+    record = made_record(arm, winner="a", subsample=made_record(few, winner="a"))
+    assert sample_sentence(record) == (
         "The race was held on a sample of the users with 25 of the 100 training interactions "
         "(25%); the winner then trained on all of them."
     )
-    assert sample_sentence(made_history(arm, winner="a")) is None
+    assert sample_sentence(made_record(arm, winner="a")) is None

@@ -3,9 +3,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from played_search import RACE, arm, cost, logarithmic, play, reread, turns, winner
+from played_search import RACE, arm, contender, cost, logarithmic, play, reread, turns, winner
 
-from tf_autosample.search.arms import Arm
 from tf_autosample.search.strategies import Decision, RaceSearch
 from tf_autosample.search.strategies.race import LOOK_AHEAD
 
@@ -20,14 +19,14 @@ def race(curves, **options):
 
 
 def test_arm_reports_the_first_epoch_of_its_best_value():
-    one = Arm({"a": 1.0}, curve=[(1, 0.1), (2, 0.3), (4, 0.3)], epochs=4)
+    one = contender({"a": 1.0}, curve=[(1, 0.1), (2, 0.3), (4, 0.3)], epochs=4)
     assert (one.best, one.best_epoch) == (0.3, 2)
     assert [one.best_until(epoch) for epoch in (0.5, 1, 1.9, 2)] == [-math.inf, 0.1, 0.1, 0.3]
-    assert (Arm({"b": 1.0}).best, Arm({"b": 1.0}).best_epoch) == (-math.inf, 0)
+    assert (contender({"b": 1.0}).best, contender({"b": 1.0}).best_epoch) == (-math.inf, 0)
 
 
 def test_all_arms_train_to_the_first_rung():
-    arms = [Arm({name: 1.0}) for name in "abc"]
+    arms = [contender({name: 1.0}) for name in "abc"]
     assert RACE.first_arms(arms) == arms
     expected = Decision({}, ("a", "b", "c"), 6, "every arm left trains to epoch 6")
     assert RACE.decide(arms, 200) == expected

@@ -1,12 +1,21 @@
+import dataclasses
 import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.stats
+from played_search import contender
 
 from tf_autosample.samplers import Traits
-from tf_autosample.search.arms import Arm, Comparison, all_arms, choose, compare, measured_epochs
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import (
+    Comparison,
+    all_contenders,
+    choose,
+    compare,
+    measured_epochs,
+)
 
 
 def test_measured_epochs_are_dense_at_first_and_end_at_max_epochs():
@@ -36,7 +45,7 @@ SAMPLERS = [
 
 def test_arms_are_the_corners_and_then_ones_own():
     own = [Arm({"uniform": 0.75, "dns32": 0.25, "dns8": 0}), Arm({"dns8": 1}, learning_rate=3e-4)]
-    arms = all_arms(SAMPLERS, own)
+    arms = all_contenders(SAMPLERS, own)
     assert [(one.name, one.weights, one.cost) for one in arms] == [
         ("dns32", {"dns32": 1.0}, 32),
         ("uniform", {"uniform": 1.0}, 1),
@@ -45,7 +54,7 @@ def test_arms_are_the_corners_and_then_ones_own():
         ("0.25-dns32+0.75-uniform", {"dns32": 0.25, "uniform": 0.75}, 33),
         ("dns8 lr=0.0003", {"dns8": 1.0}, 8),
     ]
-    assert [one.is_corner for one in arms] == [True] * 4 + [False] * 2
+    assert [one.arm.is_corner for one in arms] == [True] * 4 + [False] * 2
     assert [one.ladder for one in arms] == [
         ("dns", 32.0),
         None,
@@ -58,7 +67,7 @@ def test_arms_are_the_corners_and_then_ones_own():
     # 0.75 * 2 + 0.25 * 64 = 17.5
     assert [one.selectivity for one in arms] == [64, 2, 16, 2, 17.5, 16]
     assert [one.is_synthetic for one in arms] == [False, False, True, False, True, True]
-    assert arms[4] is not own[0]
+    assert [one.arm for one in arms[4:]] == own
 
 
 @pytest.mark.parametrize(
@@ -115,7 +124,7 @@ def test_before_without_its_epochs_is_refused(half):
 )
 def test_arm_of_a_sampler_that_is_not_there_is_refused(own):
     with pytest.raises(ValueError, match="`arms` must weigh samplers of the mixture"):
-        all_arms(SAMPLERS, [own])
+        all_contenders(SAMPLERS, [own])
 
 
 @pytest.mark.parametrize(
@@ -127,7 +136,7 @@ def test_arm_of_a_sampler_that_is_not_there_is_refused(own):
 )
 def test_arm_that_is_there_already_is_refused(own):
     with pytest.raises(ValueError, match="`arms` must differ"):
-        all_arms(SAMPLERS, own)
+        all_contenders(SAMPLERS, own)
 
 
 def test_untrained_copy_keeps_the_settings_and_forgets_the_rest():
@@ -136,20 +145,34 @@ def test_untrained_copy_keeps_the_settings_and_forgets_the_rest():
     settings |= {"selectivity": 3.0, "is_synthetic": True, "can_blend": False, "is_extra": True}
     trained = {"curve": [(1, 0.5)], "learned": [(1, {"a": 1.0})], "epochs": 1, "examples": 9}
     trained |= {"seconds": 2.0, "stopped": True, "dropped": "why", "state": "s", "best_state": "b"}
-    full = Arm({"a": 1.0}, **settings, **trained)
-    assert full.untrained() == Arm({"a": 1.0}, **settings)
+    full = contender({"a": 1.0}, **settings, **trained)
+    assert full.untrained() == contender({"a": 1.0}, **settings)
     # No field is forgotten here, should one be added.
-    assert {"weights", *settings, *trained} == set(vars(full))
+    assert {"weights", "arm", *settings, *trained} == {*vars(full), *vars(full.arm)}
+
+
+def test_arm_cannot_be_changed():
+    one = Arm({"a": 1.0}, l2=0.1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.l2 = 0.2
+
+
+def test_weights_of_an_arm_that_learns_are_the_last_that_it_learned():
+    one = contender({"a": 0.5, "b": 0.5}, learns="loss")
+    assert one.weights == {"a": 0.5, "b": 0.5}
+    one.learned += [(1, {"a": 0.4, "b": 0.6}), (2, {"a": 0.3, "b": 0.7})]
+    assert one.weights == {"a": 0.3, "b": 0.7}
+    assert one.settings == contender({"a": 0.5, "b": 0.5}, learns="loss").settings
 
 
 def test_weights_before_are_used_for_their_epochs():
-    one = Arm({"a": 1.0}, before={"b": 1.0}, before_epochs=2)
+    one = contender({"a": 1.0}, before={"b": 1.0}, before_epochs=2)
     assert [one.weights_at(epoch) for epoch in range(4)] == [{"b": 1}, {"b": 1}, {"a": 1}, {"a": 1}]
 
 
 def candidates(**best):
     return {
-        name: Arm({name: 1.0}, curve=[(1, value)], epochs=1, stopped=True)
+        name: contender({name: 1.0}, curve=[(1, value)], epochs=1, stopped=True)
         for name, value in best.items()
     }
 
@@ -166,15 +189,16 @@ def test_dropped_arm_does_not_win_unless_there_is_no_other():
     assert choose([arms["mild"]]) is arms["mild"]
 
 
-def test_comparison_agrees_with_scipy():
+@pytest.mark.parametrize("count", [2, 3, 500])
+def test_comparison_agrees_with_scipy(count):
     rng = np.random.default_rng(0)
-    first, second = rng.random(500), rng.random(500)
+    first, second = rng.random(count), rng.random(count)
     found, reverse = compare(first, second), compare(second, first)
     expected = scipy.stats.ttest_rel(first, second)
     assert found.t == pytest.approx(expected.statistic, rel=1e-12)
     assert found.difference == pytest.approx(first.mean() - second.mean(), rel=1e-12)
-    interval = expected.confidence_interval(0.95)  # 1.965 errors wide: 500 users are nearly normal
-    assert (found.low, found.high) == pytest.approx(tuple(interval), abs=1e-3)
+    interval = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(interval), rel=1e-12)
     assert (reverse.t, reverse.low, reverse.high) == (-found.t, -found.high, -found.low)
 
 

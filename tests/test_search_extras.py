@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from played_search import RACE, cost, logarithmic, play, turns, winner
+from played_search import RACE, contender, cost, logarithmic, play, turns, winner
 
 from tf_autosample.search.arms import Arm
 
@@ -13,7 +13,7 @@ BLEND, REWIND = "0.5-a+0.5-b", "late after=early*14"
 
 
 def singles(*names):
-    return [Arm({name: 1.0}) for name in names]
+    return [contender({name: 1.0}) for name in names]
 
 
 def entered(decisions):
@@ -22,7 +22,7 @@ def entered(decisions):
 
 def test_blend_of_the_two_best_enters_once_the_others_have_ended_and_wins_if_better():
     curves = RIVALS | {"c": logarithmic(0.5), BLEND: logarithmic(1.1)}
-    names = [Arm({name: 1.0}) for name in "abc"]
+    names = [contender({name: 1.0}) for name in "abc"]
     arms, decisions = play(curves, replace(RACE, blend=True), max_epochs=60, arms=names)
     assert entered(decisions) == [BLEND]
     assert (arms[3].weights, arms[3].is_extra) == ({"a": 0.5, "b": 0.5}, True)
@@ -43,9 +43,9 @@ def test_extra_arm_is_held_against_what_the_others_had_at_its_epoch(slope, epoch
 
 
 def test_blend_is_trained_like_the_winner():
-    winning = Arm({"a": 1.0}, learning_rate=0.1, l2=0.2)
+    winning = contender({"a": 1.0}, learning_rate=0.1, l2=0.2)
     curves = {winning.name: logarithmic(1.0), "b": logarithmic(0.9)}
-    arms = [winning, Arm({"b": 1.0}, learning_rate=0.5, name="b")]
+    arms = [winning, contender({"b": 1.0}, learning_rate=0.5, name="b")]
     curves[f"{BLEND} lr=0.1 l2=0.2"] = logarithmic(0.5)
     _, decisions = play(curves, replace(RACE, blend=True), max_epochs=20, arms=arms)
     assert entered(decisions) == [f"{BLEND} lr=0.1 l2=0.2"]
@@ -53,7 +53,7 @@ def test_blend_is_trained_like_the_winner():
 
 def test_samplers_that_cannot_be_blended_are_passed_over():
     curves = RIVALS | {"many": logarithmic(0.95), BLEND: logarithmic(0.5)}
-    arms = [Arm({"a": 1.0}), Arm({"many": 1.0}, can_blend=False), Arm({"b": 1.0})]
+    arms = [contender({"a": 1.0}), contender({"many": 1.0}, can_blend=False), contender({"b": 1.0})]
     _, decisions = play(curves, replace(RACE, blend=True), max_epochs=20, arms=arms)
     assert entered(decisions) == [BLEND]
     arms[0].can_blend = False
@@ -63,13 +63,13 @@ def test_samplers_that_cannot_be_blended_are_passed_over():
 
 def test_blend_that_is_there_already_does_not_enter_again():
     curves = RIVALS | {BLEND: logarithmic(0.5)}
-    arms = [*singles("a", "b"), Arm({"a": 0.5, "b": 0.5})]
+    arms = [*singles("a", "b"), contender({"a": 0.5, "b": 0.5})]
     arms, decisions = play(curves, replace(RACE, blend=True), max_epochs=20, arms=arms)
     assert entered(decisions) == []
 
 
 def test_blend_is_never_of_two_arms_with_equal_weights():
-    arms = [Arm({"a": 1.0}), Arm({"a": 1.0}, l2=0.1), Arm({"b": 1.0})]
+    arms = [contender({"a": 1.0}), contender({"a": 1.0}, l2=0.1), contender({"b": 1.0})]
     curves = RIVALS | {"a l2=0.1": logarithmic(0.99), BLEND: logarithmic(0.5)}
     _, decisions = play(curves, replace(RACE, blend=True), max_epochs=20, arms=arms)
     assert entered(decisions) == [BLEND]
@@ -83,7 +83,7 @@ def test_rewound_winner_begins_with_the_arm_that_led_at_epoch_14(offset, wins):
     )
     assert entered(decisions) == [REWIND]
     extra = arms[2]
-    assert (extra.weights, extra.before, extra.before_epochs) == ({"late": 1}, {"early": 1}, 14)
+    assert extra.arm == Arm({"late": 1}, before={"early": 1}, before_epochs=14)
     assert extra.is_extra
     assert extra.epochs == 100
     assert winner(arms) == (REWIND if wins else "late")

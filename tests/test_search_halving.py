@@ -1,7 +1,6 @@
 import pytest
-from played_search import cost, logarithmic, play, turns, winner
+from played_search import contender, cost, logarithmic, play, turns, winner
 
-from tf_autosample.search.arms import Arm
 from tf_autosample.search.strategies import Decision, ExhaustiveSearch, HalvingSearch
 
 SLOPES = {"a": 0.3, "b": 1.0, "c": 0.9, "d": 0.5, "e": 0.8}
@@ -63,7 +62,7 @@ def test_halving_with_max_epochs_below_the_first_rung_trains_all_to_it():
 
 
 def test_halving_of_one_arm_trains_it_to_its_end_at_once():
-    decision = HalvingSearch().decide([Arm({"a": 1.0})], 60)
+    decision = HalvingSearch().decide([contender({"a": 1.0})], 60)
     assert decision == Decision({}, ("a",), 60, "the last arm trains to its end")
 
 

@@ -1,18 +1,16 @@
 import pytest
-from played_search import RACE, cost, logarithmic, play, turns, winner
-
-from tf_autosample.search.arms import Arm
+from played_search import RACE, contender, cost, logarithmic, play, turns, winner
 
 
 def climb(slopes, *, max_epochs=30, others=(), **options):
     """Plays a race over one ladder, from mild to hard, and over other arms."""
     slopes = dict(slopes)
     ladder = [
-        Arm({name: 1.0}, ladder=("kind", float(level)))
+        contender({name: 1.0}, ladder=("kind", float(level)))
         for level, name in enumerate(slopes)
         if name not in others
     ]
-    arms = [*ladder, *(Arm({name: 1.0}) for name in others)]
+    arms = [*ladder, *(contender({name: 1.0}) for name in others)]
     curves = {name: logarithmic(slope) for name, slope in slopes.items()}
     return play(curves, RACE, max_epochs=max_epochs, arms=arms, **options)
 
@@ -59,7 +57,9 @@ def test_level_that_becomes_the_best_later_brings_in_its_neighbour():
         "d": logarithmic(0.5),
         "e": logarithmic(0.5),
     }
-    arms = [Arm({name: 1.0}, ladder=("kind", float(level))) for level, name in enumerate("abcde")]
+    arms = [
+        contender({name: 1.0}, ladder=("kind", float(level))) for level, name in enumerate("abcde")
+    ]
     arms, decisions = play(curves, RACE, max_epochs=20, arms=arms)
     assert turns(decisions)[:4] == [
         (("c",), 6),
@@ -89,7 +89,7 @@ def test_ladder_is_walked_though_all_arms_stop_before_the_first_rung():
 
 def test_each_ladder_is_walked_by_itself():
     slopes = {"a1": 0.9, "a2": 1.0, "a3": 0.9, "b1": 0.98, "b2": 0.96, "b3": 0.5}
-    arms = [Arm({name: 1.0}, ladder=(name[0], float(name[1]))) for name in reversed(slopes)]
+    arms = [contender({name: 1.0}, ladder=(name[0], float(name[1]))) for name in reversed(slopes)]
     curves = {name: logarithmic(slope) for name, slope in slopes.items()}
     arms, decisions = play(curves, RACE, max_epochs=6, arms=arms)
     assert [set(names) for names, _ in turns(decisions)] == [

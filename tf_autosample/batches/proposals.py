@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_autosample.batches.draws import uniform
 from tf_autosample.data.checks import at_least, number
 from tf_autosample.data.interactions import DataError, Interactions
+from tf_autosample.data.merging import pair_keys
 
 # Total of the integer weights of a popularity proposal. Integers keep the draw exact (a float
 # cumulative sum can land on a history item by rounding); 2^40 leaves room for 4 million users
@@ -95,7 +96,7 @@ class ComplementSampler(_OfInteractions):
         histories = interactions.histories
         skipped = np.concatenate([[0], np.cumsum(weights[histories.items])])
         before_user = skipped[histories.offsets]
-        user_of = np.repeat(np.arange(interactions.num_users), np.diff(histories.offsets))
+        user_of = histories.users.astype(np.int64)  # keys of a large catalogue pass 2**31
         mass_before = np.cumsum(weights) - weights
         # Where the cut line resumes after each history item, on that user's own stretch of keys.
         resumes = mass_before[histories.items] - (skipped[:-1] - before_user[user_of])
@@ -151,9 +152,9 @@ class SeenPairs(_OfInteractions):
     def __init__(self, interactions: Interactions):
         self.num_items = interactions.num_items
         histories = interactions.histories
-        users = np.repeat(np.arange(interactions.num_users, dtype=np.int64), histories.lengths)
+        keys = pair_keys(histories.users, histories.items, self.num_items)
         # The sentinel keeps the position behind the last key in range.
-        self.keys = tf.constant(np.append(users * self.num_items + histories.items, -1))
+        self.keys = tf.constant(np.append(keys, -1))
         self.items = tf.constant(histories.items, tf.int64)
         self.offsets = tf.constant(histories.offsets)
 

@@ -126,14 +126,15 @@ def _most_popular(data: PreparedData) -> dict:
 def _train(data: PreparedData, settings, console: Console, workers: int) -> tuple[dict, dict]:
     """Returns the row of one training, and the history of its search."""
     trained = train(data, settings, console, workers=workers)
-    history, winner = trained.search.history, trained.search.record.arm(trained.search.winner)
+    record = trained.search.record
+    winner = record.arm(record.winner)
     row = {
         "metrics": trained.metrics,
         "seconds": trained.seconds,
         "chosen": winner.name,
         "epoch": winner.best_epoch,
         "validation": winner.best,
-        "epochs_trained": epochs_trained(history),
+        "epochs_trained": epochs_trained(record),
     }
     keras.backend.clear_session()  # or the functions of all rows so far stay in memory
-    return row, history
+    return row, record.as_dict()

@@ -52,8 +52,8 @@ def run_demo(out: Path, seed: int, *, quiet: bool = False) -> dict:
     with run.begin({**dataclasses.asdict(settings), **source.record()}, data):
         run.write(MARKER, {"made by": "autosample demo"})
         trained = train(data, settings, console, run=run)
-    page.print(curves_text(trained.search.history, width=min(page.width, 100)), highlight=False)
-    page.print(f"Chosen: {trained.search.winner} ({trained.search.history['reason']}).")
+    page.print(curves_text(trained.search.record, width=min(page.width, 100)), highlight=False)
+    page.print(f"Chosen: {trained.search.winner} ({trained.search.record.reason}).")
     page.rule("3. Each sampler alone, for comparison")
     rows = {"most popular": _most_popular(data)}
     for sampler in SAMPLERS.split(","):

@@ -1,7 +1,6 @@
 """What `autosample doctor` looks at."""
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -19,7 +18,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Examines versions, switches, devices and what serving needs."""
-    return [*_versions(), _legacy_keras(), _allocator(), *_scann(), _devices(), _model_server()]
+    return [*_versions(), _legacy_keras(), _allocator(), _devices(), _model_server()]
 
 
 def _versions() -> list[Finding]:
@@ -62,21 +61,6 @@ def _allocator() -> Finding:
         "TF_CPU_ALLOCATOR_USE_BFC",
         "not 1: set it before TensorFlow starts, steps on CPU get 2 to 4 times faster",
     )
-
-
-def _scann() -> list[Finding]:
-    if importlib.util.find_spec("scann") is None:
-        return []
-    if importlib.metadata.version("tensorflow").startswith("2.20."):
-        return [Finding("ok", "scann", "installed, and loads with this TensorFlow")]
-    return [
-        Finding(
-            "problem",
-            "scann",
-            "built for TensorFlow 2.20: with another release it breaks "
-            "`import tensorflow_recommenders`. Uninstall it: pip uninstall scann",
-        )
-    ]
 
 
 def _devices() -> Finding:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tf_autosample.cli.runs import Run
 from tf_autosample.report import comparison_files, search_files
+from tf_autosample.search.record import SearchRecord
 
 
 def write_report(run_dir: Path) -> Path:
@@ -24,7 +25,7 @@ def write_report(run_dir: Path) -> Path:
         files = comparison_files(run.read("compare.json"))
     elif run.file("search.json").exists():
         described, metrics = (_read(run, name) for name in ("run.json", "metrics.json"))
-        files = search_files(run.read("search.json"), described, metrics)
+        files = search_files(SearchRecord.read(run.file("search.json")), described, metrics)
     else:
         raise ValueError(
             "`RUN` must be the --out of an earlier `train` or `compare`, with search.json or "

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from tf_autosample import __version__
 from tf_autosample.cli.data import PARTS, PreparedData, columns_of
+from tf_autosample.data.files import replacing
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.data.vocabulary import Vocabulary
 
@@ -138,12 +138,8 @@ class Run:
 
     def write_file(self, name: str, write) -> None:
         """Lets `write(path)` write beside the file `name`, then renames."""
-        staged = self.path / f".tmp-{name}"
-        try:
+        with replacing(self.file(name)) as staged:
             write(staged)
-            os.replace(staged, self.file(name))
-        finally:
-            staged.unlink(missing_ok=True)
 
 
 def refuse_taken(path: Path, names: tuple[str, ...]) -> None:

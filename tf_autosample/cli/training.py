@@ -19,6 +19,7 @@ from tf_autosample.report import save_curves
 from tf_autosample.samplers.mixture import SamplerMixture
 from tf_autosample.samplers.named import parse_samplers
 from tf_autosample.search.auto_sample import AutoSample
+from tf_autosample.search.record import SearchRecord
 from tf_autosample.search.strategies import RaceSearch
 
 GRAPH_MODELS = {"lightgcn": LightGCN, "ngcf": NGCF}
@@ -113,30 +114,29 @@ def _fit(model, search: AutoSample, data: PreparedData, settings: TrainingSettin
 
 
 def _write(run: Run, trained: Trained, data: PreparedData) -> None:
-    run.write_file("curves.png", lambda path: save_curves(trained.search.history, path))
+    run.write_file("curves.png", lambda path: save_curves(trained.search.record, path))
     run.write_file("model.keras", trained.model.save)
     run.write("metrics.json", summary(trained, data))
 
 
 def summary(trained: Trained, data: PreparedData) -> dict:
     """What a run reports: the chosen sampler, its metrics, the cost, what became of the rows."""
-    history = trained.search.history
-    winner = trained.search.record.arm(history["winner"])
-    race = history["subsample"] or history  # where the sampler was chosen
+    record = trained.search.record
+    winner = record.arm(record.winner)
+    race = record.subsample or record  # where the sampler was chosen
     return {
         "sampler": winner.name,
-        "reason": race["reason"],
-        "runner_up": race["runner_up"],
-        history["metric"]: winner.best,
+        "reason": race.reason,
+        "runner_up": race.runner_up,
+        record.settings["metric"]: winner.best,
         "best_epoch": winner.best_epoch,
-        "epochs_trained": epochs_trained(history),
+        "epochs_trained": epochs_trained(record),
         "seconds": round(trained.seconds, 1),
         "test": trained.metrics,
         "counts": data.counts,
     }
 
 
-def epochs_trained(history: dict) -> int:
+def epochs_trained(record: SearchRecord) -> int:
     """Epochs of all arms together, those on a sample of the users included."""
-    races = [history, *([history["subsample"]] if history["subsample"] else [])]
-    return sum(arm["epochs"] for race in races for arm in race["arms"])
+    return record.epochs + (record.subsample.epochs if record.subsample else 0)

@@ -34,6 +34,11 @@ class Histories:
         """Items per user, int64 [U]."""
         return np.diff(self.offsets)
 
+    @property
+    def users(self) -> np.ndarray:
+        """The user of every item, int32 [n], ascending."""
+        return np.repeat(np.arange(len(self.offsets) - 1, dtype=np.int32), self.lengths)
+
     def __getitem__(self, user: int) -> np.ndarray:
         if not 0 <= user < len(self.offsets) - 1:
             raise IndexError(f"`user` must lie in [0, {len(self.offsets) - 1}). Received: {user}.")

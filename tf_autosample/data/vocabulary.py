@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 import numpy as np
 
+from tf_autosample.data.files import replacing
 from tf_autosample.data.interactions import MAX_IDS, DataError
 
 # The exported model fills short rows of ids with these, so they cannot name anything.
@@ -137,14 +138,9 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the vocabulary as JSON; the file appears whole or not at all."""
-        path = pathlib.Path(path)
         content = json.dumps({"kind": self.kind, "ids": self._ids.tolist()})
-        staged = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with replacing(path) as staged:
             staged.write_text(content, encoding="utf-8")
-            os.replace(staged, path)
-        finally:
-            staged.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_autosample.data.checks import at_least, check_id_space, check_interactions
 from tf_autosample.data.interactions import DataError, Interactions
+from tf_autosample.data.merging import pair_keys
 from tf_autosample.evaluation.metrics import METRICS, coverage
 from tf_autosample.evaluation.top_k import recommend
 
@@ -230,8 +231,7 @@ def _checked_seen(seen: Interactions | Sequence[Interactions], test: Interaction
 def _keys(interactions: Interactions) -> np.ndarray:
     """Returns one int64 per pair, ascending."""
     histories = interactions.histories
-    users = np.repeat(np.arange(interactions.num_users, dtype=np.int64), histories.lengths)
-    return users * interactions.num_items + histories.items
+    return pair_keys(histories.users, histories.items, interactions.num_items)
 
 
 def _contains(ascending: np.ndarray, keys: np.ndarray) -> np.ndarray:

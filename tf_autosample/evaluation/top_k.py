@@ -82,7 +82,7 @@ def _seen_cells(users, seen, order) -> tuple[np.ndarray, np.ndarray]:
     row_of = np.full(seen.num_users, -1, np.int32)
     row_of[users] = np.arange(len(users), dtype=np.int32)
     histories = seen.histories
-    rows, columns = np.repeat(row_of, histories.lengths), column_of[histories.items]
+    rows, columns = row_of[histories.users], column_of[histories.items]
     is_ranked = (rows >= 0) & (columns >= 0)
     cells = np.stack([rows[is_ranked], columns[is_ranked]], axis=1)
     lengths = np.bincount(cells[:, 0], minlength=len(users))

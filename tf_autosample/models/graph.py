@@ -244,5 +244,4 @@ class GraphModel(RetrievalModel):
 
 def _sorted_pairs(interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
     histories = interactions.histories
-    users = np.repeat(np.arange(interactions.num_users, dtype=np.int32), histories.lengths)
-    return users, histories.items
+    return histories.users, histories.items

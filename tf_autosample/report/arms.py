@@ -1,10 +1,10 @@
-"""What the curves, the tables and the sentences say alike of the arms in a history."""
+"""What the curves, the tables and the sentences say alike of the arms of a search."""
 
 import math
 import re
-from collections.abc import Mapping
 
-from tf_autosample.search.arms import TIE_T
+from tf_autosample.search.contenders import Comparison, Contender
+from tf_autosample.search.record import SearchRecord
 
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 IN_WORDS = (
@@ -16,27 +16,17 @@ IN_WORDS = (
 )
 
 
-def measured(history: Mapping) -> list[dict]:
-    """The arms that have a curve."""
-    return [arm for arm in history["arms"] if arm["curve"]]
-
-
-def find(history: Mapping, name: str) -> dict:
-    """The arm called `name`."""
-    return next(arm for arm in history["arms"] if arm["name"] == name)
-
-
-def epoch_ticks(history: Mapping) -> list[int]:
+def epoch_ticks(record: SearchRecord) -> list[int]:
     """Where to label the logarithmic axis of epochs."""
-    last = max(arm["epochs"] for arm in measured(history))
+    last = max(arm.epochs for arm in record.measured)
     return [tick for tick in TICKS if tick <= last]
 
 
-def label(arm: Mapping, history: Mapping) -> str:
+def label(arm: Contender, record: SearchRecord) -> str:
     """The arm's name and how it ended, for a legend."""
-    if arm["name"] == history["winner"]:
-        return f"{arm['name']} (chosen, epoch {arm['best_epoch']})"
-    return f"{arm['name']} (dropped at {arm['epochs']})" if arm["dropped"] else arm["name"]
+    if arm.name == record.winner:
+        return f"{arm.name} (chosen, epoch {arm.best_epoch})"
+    return f"{arm.name} (dropped at {arm.epochs})" if arm.dropped else arm.name
 
 
 def in_words(name: str) -> str:
@@ -53,14 +43,9 @@ def in_words(name: str) -> str:
     return name
 
 
-def is_tie(comparison: Mapping) -> bool:
-    """Whether chance may have made the difference to the winner."""
-    return abs(comparison["t"]) < TIE_T
-
-
-def interval(comparison: Mapping) -> str | None:
+def interval(comparison: Comparison) -> str | None:
     """The 95 % interval as text, None where one user or seed leaves it unknown."""
-    low, high = comparison["low"], comparison["high"]
+    low, high = comparison.low, comparison.high
     return f"{low:+.4f} to {high:+.4f}" if math.isfinite(low) and math.isfinite(high) else None
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tf_autosample.report.arms import seconds
+from tf_autosample.search.contenders import compare
 
 SEARCH, MOST_POPULAR = "search", "most popular"
-# Of Student's t at 97.5 %, by degrees of freedom from 1; then the normal's with its first term.
-QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,10 @@ def difference_to(comparison: Mapping, name: str) -> Difference | None:
     shared = [seed for seed in search if seed in other]
     if not shared or name == SEARCH:
         return None
-    pairs = [(search[seed]["metrics"][metric], other[seed]["metrics"][metric]) for seed in shared]
-    mean, deviation = mean_and_deviation([one - two for one, two in pairs])
-    freedom = len(pairs) - 1
-    if not freedom:
-        return Difference(1, mean, deviation, -math.inf, math.inf)
-    quantile = QUANTILES[freedom - 1] if freedom <= len(QUANTILES) else 1.96 + 2.5 / freedom
-    reach = quantile * deviation / math.sqrt(len(pairs))
-    return Difference(len(pairs), mean, deviation, mean - reach, mean + reach)
+    own, its = ([rows[seed]["metrics"][metric] for seed in shared] for rows in (search, other))
+    mean, deviation = mean_and_deviation([one - two for one, two in zip(own, its, strict=True)])
+    found = compare(own, its)
+    return Difference(len(shared), mean, deviation, found.low, found.high)
 
 
 def comparison_sentences(comparison: Mapping) -> list[str]:

@@ -5,13 +5,15 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tf_autosample.report.arms import epoch_ticks, label, measured
+from tf_autosample.data.files import replacing
+from tf_autosample.report.arms import epoch_ticks, label
+from tf_autosample.search.contenders import Contender
+from tf_autosample.search.record import SearchRecord
 
 INK = "#24292f"  # in an SVG replaced by the colour of the text around it
 # Told apart on white and on black alike.
@@ -37,28 +39,28 @@ WIDTH, HEIGHT = 5.6, 3.5  # inches: at the width of a phone the letters are stil
 
 
 @rc_context(STYLE)
-def curves_figure(history: Mapping) -> Figure:
+def curves_figure(record: SearchRecord) -> Figure:
     """Draws the validation curves of all arms, with a cross where each was dropped."""
-    arms = measured(history)
+    arms = record.measured
     figure, axes = _canvas()
     notes = []
     for arm in arms:
-        epochs, values = zip(*arm["curve"], strict=True)
-        is_winner = arm["name"] == history["winner"]
-        colour, dash = _look(arm, history)
+        epochs, values = zip(*arm.curve, strict=True)
+        is_winner = arm.name == record.winner
+        colour, dash = _look(arm, record)
         width = 2.5 if is_winner else 1.3
-        axes.plot(epochs, values, dash, color=colour, linewidth=width, label=label(arm, history))
-        if arm["dropped"]:
-            at = arm["epochs"], values[-1]
+        axes.plot(epochs, values, dash, color=colour, linewidth=width, label=label(arm, record))
+        if arm.dropped:
+            at = arm.epochs, values[-1]
             axes.plot(*at, "x", color=colour, markersize=7, markeredgewidth=2)
-            notes.append((str(arm["epochs"]), at))
+            notes.append((str(arm.epochs), at))
         if is_winner:
-            axes.plot(arm["best_epoch"], arm["best"], "o", color=colour, markersize=8)
+            axes.plot(arm.best_epoch, arm.best, "o", color=colour, markersize=8)
     axes.set_xscale("log")
     axes.minorticks_off()
-    axes.set_xticks(epoch_ticks(history), map(str, epoch_ticks(history)))
+    axes.set_xticks(epoch_ticks(record), map(str, epoch_ticks(record)))
     axes.set_xlabel("epoch of the arm (log scale)")
-    axes.set_ylabel(history["settings"]["metric"])
+    axes.set_ylabel(record.settings["metric"])
     axes.set_title("Arms of the search (× dropped at this epoch, ● chosen)", fontsize=9)
     _legend(figure, axes)
     _annotate(figure, axes, notes)
@@ -66,32 +68,30 @@ def curves_figure(history: Mapping) -> Figure:
 
 
 @rc_context(STYLE)
-def cost_figure(history: Mapping) -> Figure:
+def cost_figure(record: SearchRecord) -> Figure:
     """Draws each arm's best metric against the seconds that it took."""
     figure, axes = _canvas()
-    arms = sorted(
-        measured(history), key=lambda arm: (arm["name"] != history["winner"], -arm["best"])
-    )
+    arms = sorted(record.measured, key=lambda arm: (arm.name != record.winner, -arm.best))
     for arm in arms:
-        colour, _ = _look(arm, history)
-        at = arm["seconds"], arm["best"]
-        is_winner = arm["name"] == history["winner"]
-        marker = "o" if is_winner else "x" if arm["dropped"] else "s"
+        colour, _ = _look(arm, record)
+        at = arm.seconds, arm.best
+        is_winner = arm.name == record.winner
+        marker = "o" if is_winner else "x" if arm.dropped else "s"
         axes.plot(*at, marker, color=colour, markersize=9 if is_winner else 7, markeredgewidth=2)
-    _scale_seconds(axes, [arm["seconds"] for arm in arms])
-    axes.set_ylabel(f"best {history['settings']['metric']}")
+    _scale_seconds(axes, [arm.seconds for arm in arms])
+    axes.set_ylabel(f"best {record.settings['metric']}")
     axes.set_title("Cost against quality (× dropped, ● chosen)", fontsize=9)
-    _annotate(figure, axes, [(arm["name"], (arm["seconds"], arm["best"])) for arm in arms])
+    _annotate(figure, axes, [(arm.name, (arm.seconds, arm.best)) for arm in arms])
     return figure
 
 
 @rc_context(STYLE)
-def weights_figure(history: Mapping) -> Figure | None:
+def weights_figure(record: SearchRecord) -> Figure | None:
     """Draws the weights of the arm that learns them, None if there is no such arm."""
-    arm = next((arm for arm in history["arms"] if arm.get("learned")), None)
+    arm = next((arm for arm in record.arms if arm.learned), None)
     if arm is None:
         return None
-    epochs, weights = zip(*arm["learned"], strict=True)
+    epochs, weights = zip(*arm.learned, strict=True)
     figure, axes = _canvas()
     for position, name in enumerate(weights[0]):
         colour, dash = _nth_look(position)
@@ -101,7 +101,7 @@ def weights_figure(history: Mapping) -> Figure | None:
     axes.locator_params(axis="x", integer=True)
     axes.set_xlabel("epoch")
     axes.set_ylabel("weight")
-    axes.set_title(f"Learned weights of {arm['name']}", fontsize=9)
+    axes.set_title(f"Learned weights of {arm.name}", fontsize=9)
     _legend(figure, axes)
     return figure
 
@@ -144,18 +144,16 @@ def svg(figure: Figure) -> str:
     return text.replace(INK, "currentColor")
 
 
-def save_curves(history: Mapping, path: str | os.PathLike) -> None:
+def save_curves(record: SearchRecord, path: str | os.PathLike) -> None:
     """Saves the validation curves of all arms as a PNG, each ending where its arm was dropped.
 
     Args:
-        history: `AutoSample.history`, or the content of `search.json`.
+        record: `AutoSample.record`, or what `SearchRecord.read` finds in `search.json`.
         path: The file to write, whole or not at all.
     """
-    image = png(curves_figure(history))
-    path = Path(path)
-    staged = path.with_name(f".{path.name}.tmp")
-    staged.write_bytes(image)
-    os.replace(staged, path)
+    image = png(curves_figure(record))
+    with replacing(path) as staged:
+        staged.write_bytes(image)
 
 
 def _canvas() -> tuple[Figure, Axes]:
@@ -201,8 +199,8 @@ def _scale_seconds(axes: Axes, seconds: Sequence[float]) -> None:
     axes.set_xlabel("seconds of training and validation" + (" (log scale)" if is_log else ""))
 
 
-def _look(arm: Mapping, history: Mapping) -> tuple[str, str]:
-    return _nth_look(history["arms"].index(arm))
+def _look(arm: Contender, record: SearchRecord) -> tuple[str, str]:
+    return _nth_look(record.arms.index(arm))
 
 
 def _nth_look(position: int) -> tuple[str, str]:

@@ -1,13 +1,11 @@
 """The page of a report, and the images that go with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 from matplotlib.figure import Figure
 
-from tf_autosample.report.arms import measured
 from tf_autosample.report.comparison import SEARCH, comparison_sentences
 from tf_autosample.report.figures import (
     comparison_figure,
@@ -18,7 +16,8 @@ from tf_autosample.report.figures import (
     weights_figure,
 )
 from tf_autosample.report.summary import sample_sentence, search_sentences
-from tf_autosample.report.tables import Table, blends, choices, drops, leaderboard, means
+from tf_autosample.report.tables import blends, choices, drops, leaderboard, means
+from tf_autosample.search.record import SearchRecord
 
 PARTS = {
     "train": "training interactions",
@@ -27,50 +26,33 @@ PARTS = {
 }
 
 
-@dataclass(frozen=True)
-class Section:
-    """What the page shows of one search."""
-
-    history: Mapping
-    figures: Mapping[str, str]
-    drops: Table
-    leaderboard: Table
-    blends: Table
-
-    @property
-    def is_race(self) -> bool:
-        """Whether there was more than one arm, so that there is something to compare."""
-        return len(self.history["arms"]) > 1
-
-    @property
-    def has_dropped(self) -> bool:
-        """Whether an arm was dropped that had trained."""
-        return any(arm["dropped"] and arm["epochs"] for arm in self.history["arms"])
-
-
-def search_files(history: Mapping, run: Mapping, metrics: Mapping) -> dict[str, bytes]:
+def search_files(record: SearchRecord, run: Mapping, metrics: Mapping) -> dict[str, bytes]:
     """Returns the files of a report on a search: `report.html` and PNGs, by name.
 
     Args:
-        history: `AutoSample.history`, or the content of `search.json`.
+        record: `AutoSample.record`, or what `SearchRecord.read` finds in `search.json`.
         run: The content of `run.json`; empty if there is none.
         metrics: The content of `metrics.json`; empty if there is none.
 
     Raises:
         ValueError: If no arm has been measured yet.
     """
-    _check_measured(history)
-    race = history.get("subsample")
-    figures = _figures(race or history)
-    about = [sample_sentence(history), *search_sentences(race or history)]
+    if not record.measured:
+        raise ValueError(
+            "A report needs a search with a measured arm. Received: "
+            f"{len(record.arms)} arms that have no curve yet."
+        )
+    race = record.subsample
+    figures = _figures(race or record)
+    about = [sample_sentence(record), *search_sentences(race or record)]
     content = {
         "title": f"Search on {_source(run)}" if _source(run) else "Search",
         "sentences": [sentence for sentence in about if sentence],
-        "final": search_sentences(history) if race else [],
-        "section": _section(race or history, figures),
-        "full": _section(history, _figures(history)) if race else None,
+        "final": search_sentences(record) if race else [],
+        "section": _section(race or record, figures),
+        "full": _section(record, _figures(record)) if race else None,
         "test": {name: f"{value:.4f}" for name, value in (metrics.get("test") or {}).items()},
-        **_described(run, history),
+        **_described(run, record),
     }
     images = {f"{name}.png": png(figure) for name, figure in figures.items()}
     return {**images, "report.html": _render(**content)}
@@ -91,7 +73,8 @@ def comparison_files(comparison: Mapping) -> dict[str, bytes]:
     cost = comparison_figure(rows, metric)
     images = {"cost.png": png(cost)}
     seed, first = next(iter(comparison["searches"].items()), (None, None))
-    race = first and (first.get("subsample") or first)
+    record = first and SearchRecord.from_dict(first)
+    race = record and (record.subsample or record)
     figures = _figures(race) if race else {}
     if race:
         images["curves.png"] = png(figures["curves"])
@@ -114,23 +97,17 @@ def comparison_files(comparison: Mapping) -> dict[str, bytes]:
     return {**images, "report.html": _render(**content)}
 
 
-def _check_measured(history: Mapping) -> None:
-    if not measured(history):
-        raise ValueError(
-            "A report needs a search with a measured arm. Received: "
-            f"{len(history['arms'])} arms that have no curve yet."
-        )
-
-
-def _figures(history: Mapping) -> dict[str, Figure]:
-    figures = {"curves": curves_figure(history), "cost": cost_figure(history)}
-    weights = weights_figure(history)
+def _figures(record: SearchRecord) -> dict[str, Figure]:
+    figures = {"curves": curves_figure(record), "cost": cost_figure(record)}
+    weights = weights_figure(record)
     return figures if weights is None else {**figures, "weights": weights}
 
 
-def _section(history: Mapping, figures: Mapping[str, Figure]) -> Section:
+def _section(record: SearchRecord, figures: Mapping[str, Figure]) -> dict:
+    """What the page shows of one search."""
     images = {name: svg(figure) for name, figure in figures.items()}
-    return Section(history, images, drops(history), leaderboard(history), blends(history))
+    tables = {"drops": drops(record), "leaderboard": leaderboard(record), "blends": blends(record)}
+    return {"record": record, "figures": images, **tables}
 
 
 def _source(run: Mapping) -> str | None:
@@ -139,18 +116,18 @@ def _source(run: Mapping) -> str | None:
     return arguments.get("data") or (Path(arguments.get("train") or "").name or None)
 
 
-def _described(run: Mapping, history: Mapping | None) -> dict[str, dict[str, str]]:
+def _described(run: Mapping, record: SearchRecord | None) -> dict[str, dict[str, str]]:
     """Data, settings and versions as pairs of text; what is not set is left out."""
     counts = run.get("data", {})
     data = {PARTS.get(name, name): f"{count:,}" for name, count in counts.items()}
     if {"train", "users"} <= counts.keys():
         data["training interactions per user"] = f"{counts['train'] / counts['users']:.1f}"
     settings = dict(run.get("arguments", {}))
-    if history:
-        strategy = dict(history["settings"]["strategy"])
+    if record:
+        strategy = dict(record.settings["strategy"])
         settings["search"] = strategy.pop("name")
         settings |= {f"search: {name}": value for name, value in strategy.items()}
-        settings |= {name: history["settings"][name] for name in ("max_epochs", "patience")}
+        settings |= {name: record.settings[name] for name in ("max_epochs", "patience")}
     shown = {name: str(value) for name, value in settings.items() if value is not None}
     return {"data": data, "settings": shown, "versions": run.get("versions", {})}
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tf_autosample.report.arms import find, interval, is_tie, seconds
+from tf_autosample.report.arms import interval, seconds
 from tf_autosample.report.comparison import (
     SEARCH,
     difference_to,
@@ -12,6 +12,9 @@ from tf_autosample.report.comparison import (
     names_in,
     rows_of,
 )
+from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
+from tf_autosample.search.record import SearchRecord
 
 NONE = "–"
 
@@ -33,69 +36,69 @@ class Table:
     strong: int | None = None
 
 
-def leaderboard(history: Mapping) -> Table:
+def leaderboard(record: SearchRecord) -> Table:
     """All arms, the winner first, then by their best."""
-    metric, winner = history["settings"]["metric"], history["winner"]
-    arms = sorted(history["arms"], key=lambda arm: (arm["name"] != winner, -(arm["best"] or 0)))
+    metric, winner = record.settings["metric"], record.winner
+    arms = sorted(record.arms, key=lambda arm: (arm.name != winner, -arm.best))
     headings = ("arm", f"best {metric}", "at epoch", "difference to winner", "95 % interval")
     headings += ("tie", "epochs", "seconds", "look-ups per positive", "status")
-    rows = [_leaderboard_row(arm, history) for arm in arms]
+    rows = [_leaderboard_row(arm, record) for arm in arms]
     return Table(headings, rows, words=(0, 9), strong=None if winner is None else 0)
 
 
-def _leaderboard_row(arm: Mapping, history: Mapping) -> tuple[str, ...]:
-    comparison = history["comparisons"].get(arm["name"])
+def _leaderboard_row(arm: Contender, record: SearchRecord) -> tuple[str, ...]:
+    comparison = record.comparisons.get(arm.name)
     against = (NONE,) * 3
     if comparison:
-        tie = "tie" if is_tie(comparison) else "no"
-        against = f"{comparison['difference']:+.4f}", interval(comparison) or NONE, tie
+        tie = "tie" if comparison.is_tie else "no"
+        against = f"{comparison.difference:+.4f}", interval(comparison) or NONE, tie
     return (
-        arm["name"],
-        NONE if arm["best"] is None else f"{arm['best']:.4f}",
-        str(arm["best_epoch"] or NONE),
+        arm.name,
+        f"{arm.best:.4f}" if arm.curve else NONE,
+        str(arm.best_epoch or NONE),
         *against,
-        str(arm["epochs"]),
-        seconds(arm["seconds"]),
-        str(arm["cost"]),
-        _status(arm, history),
+        str(arm.epochs),
+        seconds(arm.seconds),
+        str(arm.cost),
+        _status(arm, record),
     )
 
 
-def _status(arm: Mapping, history: Mapping) -> str:
-    if arm["name"] == history["winner"]:
+def _status(arm: Contender, record: SearchRecord) -> str:
+    if arm.name == record.winner:
         status = "chosen"
-    elif not arm["epochs"]:
+    elif not arm.epochs:
         status = "not run"
-    elif arm["dropped"]:
-        status = f"dropped at epoch {arm['epochs']}"
+    elif arm.dropped:
+        status = f"dropped at epoch {arm.epochs}"
     else:
-        status = "trained to its end" if arm["stopped"] else "unfinished"
-    return f"entered later, {status}" if arm["is_extra"] else status
+        status = "trained to its end" if arm.stopped else "unfinished"
+    return f"entered later, {status}" if arm.is_extra else status
 
 
-def drops(history: Mapping) -> Table:
+def drops(record: SearchRecord) -> Table:
     """Every drop with its reason, in order of time."""
     rows = []
-    for decision in history["decisions"]:
-        for name, reason in decision["drops"].items():
-            rows.append((name, str(find(history, name)["epochs"]), reason))
+    for decision in record.decisions:
+        for name, reason in decision.drops.items():
+            rows.append((name, str(record.arm(name).epochs), reason))
     return Table(("arm", "after epoch", "reason"), rows, words=(0, 2))
 
 
-def blends(history: Mapping) -> Table:
+def blends(record: SearchRecord) -> Table:
     """The weights of the arms that are more than one sampler, or begin with others."""
     rows = []
-    for arm in history["arms"]:
-        if len(arm["weights"]) > 1 or arm["before"]:
-            learned = f"learned by {arm['learns']}" if arm["learns"] else "fixed"
-            rows.append((arm["name"], _weights(arm["weights"]), learned, _begun(arm)))
+    for one in record.arms:
+        if len(one.weights) > 1 or one.arm.before:
+            learned = f"learned by {one.learns}" if one.learns else "fixed"
+            rows.append((one.name, _weights(one.weights), learned, _begun(one.arm)))
     return Table(("arm", "weights", "how", "begun with"), rows, words=(0, 1, 2, 3))
 
 
-def _begun(arm: Mapping) -> str:
-    if not arm["before"]:
+def _begun(arm: Arm) -> str:
+    if not arm.before:
         return NONE
-    return f"{_weights(arm['before'])} for {arm['before_epochs']} epochs"
+    return f"{_weights(arm.before)} for {arm.before_epochs} epochs"
 
 
 def _weights(weights: Mapping[str, float]) -> str:
@@ -121,8 +124,7 @@ def _means_row(comparison: Mapping, name: str, metrics: list[str]) -> tuple[str,
     found, difference, reach = difference_to(comparison, name), NONE, NONE
     if found:
         difference = _with_deviation(f"{found.mean:+.4f}", found.deviation)
-        ends = {"low": found.low, "high": found.high}
-        reach = interval(ends) or NONE
+        reach = interval(found) or NONE
     epochs = [row["epochs_trained"] for row in rows if row.get("epochs_trained")]
     taken = seconds(mean_and_deviation([row["seconds"] for row in rows])[0])
     trained = f"{mean_and_deviation(epochs)[0]:.0f}" if epochs else NONE

@@ -1,6 +1,8 @@
 from .arms import Arm as Arm
-from .arms import Comparison as Comparison
 from .auto_sample import AutoSample as AutoSample
+from .contenders import Comparison as Comparison
+from .contenders import Contender as Contender
+from .record import SearchRecord as SearchRecord
 from .strategies import Decision as Decision
 from .strategies import ExhaustiveSearch as ExhaustiveSearch
 from .strategies import GradientSearch as GradientSearch

@@ -15,8 +15,9 @@ import keras
 from tf_autosample.data.checks import at_least, check_id_space
 from tf_autosample.data.interactions import Interactions
 from tf_autosample.models.fitting import FitDriver
-from tf_autosample.search.arms import Arm, all_arms, choose, newcomer
+from tf_autosample.search.arms import Arm
 from tf_autosample.search.checks import check_arguments, check_callbacks, check_fit, data_checksum
+from tf_autosample.search.contenders import Contender, all_contenders, choose
 from tf_autosample.search.record import SearchRecord
 from tf_autosample.search.runner import ArmRunner
 from tf_autosample.search.snapshots import Snapshots
@@ -70,6 +71,7 @@ class AutoSample(FitDriver):
     Attributes:
         history: Every curve, every decision with its reason, the winner and why, the cost per
             arm; the content of `search.json`.
+        record: The same as a `SearchRecord`, which `report` draws; None before `fit`.
 
     Reference: our own reading of the abstract of Lyu et al., "Towards Automated Negative Sampling
     in Implicit Recommendation", arXiv 2311.03526.
@@ -174,20 +176,19 @@ class AutoSample(FitDriver):
 
     def _new_record(self) -> SearchRecord:
         if self._sampled is None:
-            arms = all_arms(self.model.sampler.samplers, self.arms)
+            arms = all_contenders(self.model.sampler.samplers, self.arms)
             return SearchRecord(self._settings(), self.strategy.first_arms(arms))
-        winner = self._sampled.record.arm(self._sampled.winner)
-        record = SearchRecord(self._settings(), [winner.untrained()])
-        record.subsample = self._sampled.history
-        return record
+        race = self._sampled.record
+        final = race.arm(race.winner).untrained()
+        return SearchRecord(self._settings(), [final], subsample=race)
 
-    def _behind(self) -> list[Arm]:
+    def _behind(self) -> list[Contender]:
         """The arms of the last decision that are not where it wants them."""
         decision = self.record.decisions[-1]
         arms = map(self.record.arm, decision.train)
         return [one for one in arms if one.epochs < decision.until and not one.stopped]
 
-    def _end_epoch(self, arm: Arm):
+    def _end_epoch(self, arm: Contender):
         self.runner.end_epoch(arm)
         turn_is_over = arm.stopped or arm.epochs >= self.record.decisions[-1].until
         if not arm.stopped and (turn_is_over or self.directory is not None):
@@ -218,13 +219,14 @@ class AutoSample(FitDriver):
             self.record.arm(name).dropped = reason
             log.info("dropped %s: %s", name, reason)
         for arm in decision.enter:
-            self.record.arms.append(newcomer(arm, self.model.sampler.samplers))
+            samplers = self.model.sampler.samplers
+            self.record.arms.append(Contender.of(arm, samplers, is_extra=True))
             log.info("%s enters: %s", arm.name, decision.reason)
         if not decision.train:
             self._choose(decision.reason)
 
     def _choose(self, reason: str):
-        measured = [arm for arm in self.record.arms if arm.curve]
+        measured = self.record.measured
         if not measured:
             raise NothingMeasuredError(
                 "No arm could be measured. Give `fit` more `epochs`; if a warning above says that "

@@ -1,12 +1,14 @@
 """The record of a search: what a report reads, and what a resumed run goes on from."""
 
-import dataclasses
 import json
 import os
-from dataclasses import dataclass, field
+import types
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
-from tf_autosample.search.arms import Arm, Comparison
+from tf_autosample.data.files import replacing
+from tf_autosample.search.contenders import Comparison, Contender
 from tf_autosample.search.strategies import Decision
 
 
@@ -21,28 +23,33 @@ class SearchRecord:
         winner: The chosen arm, None while the search goes on.
         reason: Why the search ended as it did.
         comparisons: Each other arm's best metric against the winner's, over validation users.
-        subsample: The content of the record of the race on a sample of the users, if there was
-            one; this record is then that of the winner's run on all of them.
+        subsample: The record of the race on a sample of the users, if there was one; this record
+            is then that of the winner's run on all of them.
     """
 
     settings: dict
-    arms: list[Arm]
+    arms: list[Contender]
     decisions: list[Decision] = field(default_factory=list)
     winner: str | None = None
     reason: str = ""
     comparisons: dict[str, Comparison] = field(default_factory=dict)
-    subsample: dict | None = None
+    subsample: "SearchRecord | None" = None
 
-    def arm(self, name: str) -> Arm:
+    def arm(self, name: str) -> Contender:
         """Returns the arm called `name`."""
         return next(arm for arm in self.arms if arm.name == name)
 
-    def replace(self, arm: Arm) -> None:
+    @property
+    def measured(self) -> list[Contender]:
+        """The arms that have a curve."""
+        return [arm for arm in self.arms if arm.curve]
+
+    def replace(self, arm: Contender) -> None:
         """Puts an arm in the place of the one with its name."""
         self.arms[self.arms.index(self.arm(arm.name))] = arm
 
     @property
-    def leader(self) -> Arm:
+    def leader(self) -> Contender:
         """The arm with the best metric so far."""
         return max(self.arms, key=lambda arm: arm.best)
 
@@ -88,37 +95,43 @@ class SearchRecord:
 
     def as_dict(self) -> dict:
         """The record as JSON values, with the metric's name and each arm's best on top."""
-        content = {"metric": self.settings["metric"], **dataclasses.asdict(self)}
-        content["runner_up"] = self.runner_up
-        for arm, values in zip(self.arms, content["arms"], strict=True):
-            values |= {"best": arm.best if arm.curve else None, "best_epoch": arm.best_epoch}
-        return content
+        content = {"metric": self.settings["metric"], **asdict(self)}
+        content["arms"] = [arm.as_dict() for arm in self.arms]
+        content["subsample"] = self.subsample and self.subsample.as_dict()
+        return {**content, "runner_up": self.runner_up}
+
+    @classmethod
+    def from_dict(cls, content: dict) -> "SearchRecord":
+        """Returns the record that `as_dict` made values of, also if they went through JSON."""
+        return _restored(cls, content)
 
     def write(self, path: Path) -> None:
         """Writes the record, whole or not at all."""
-        staged = path.with_name(f".{path.name}.tmp")
-        staged.write_text(json.dumps(self.as_dict(), indent=1) + "\n")
-        os.replace(staged, path)
+        text = json.dumps(self.as_dict(), indent=1) + "\n"
+        with replacing(path) as staged:
+            staged.write_text(text)
 
     @classmethod
-    def read(cls, path: Path) -> "SearchRecord":
+    def read(cls, path: str | os.PathLike) -> "SearchRecord":
         """Reads what `write` wrote."""
-        content = json.loads(path.read_text())
-        del content["metric"], content["runner_up"]
-        for values in content["arms"]:
-            del values["best"], values["best_epoch"]
-        content["arms"] = [_arm(values) for values in content["arms"]]
-        for values in content["decisions"]:
-            entered = tuple(_arm(one) for one in values["enter"])
-            values |= {"train": tuple(values["train"]), "enter": entered}
-        content["decisions"] = [Decision(**values) for values in content["decisions"]]
-        content["comparisons"] = {
-            name: Comparison(**values) for name, values in content["comparisons"].items()
+        return cls.from_dict(json.loads(Path(path).read_text()))
+
+
+def _restored(kind, value) -> Any:
+    """Makes of JSON values what their type says; a dataclass without a key of its own lies flat."""
+    outer, inner = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        parts = {
+            name: _restored(hint, value.get(name, value) if is_dataclass(hint) else value[name])
+            for name, hint in get_type_hints(kind).items()
         }
-        return cls(**content)
-
-
-def _arm(values: dict) -> Arm:
-    pairs = {key: [tuple(pair) for pair in values[key]] for key in ("curve", "learned")}
-    ladder = values["ladder"] and tuple(values["ladder"])
-    return Arm(**{**values, **pairs, "ladder": ladder})
+        return kind(**parts)
+    if outer is types.UnionType:
+        return None if value is None else _restored(inner[0], value)
+    if outer is dict:
+        return {key: _restored(inner[1], one) for key, one in value.items()}
+    if outer is tuple and inner[-1] is not ...:
+        return tuple(map(_restored, inner, value))
+    if outer in (list, tuple):
+        return outer(_restored(inner[0], one) for one in value)
+    return value

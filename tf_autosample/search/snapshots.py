@@ -1,11 +1,12 @@
 """Saved states of variables: in memory, or in files when there is a directory."""
 
-import os
 import urllib.parse
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+
+from tf_autosample.data.files import replacing
 
 
 class Snapshots:
@@ -26,10 +27,8 @@ class Snapshots:
         if self.directory is None:
             self._memory[name] = list(arrays)
             return
-        staged = self._path(name).with_suffix(".tmp")
-        with staged.open("wb") as file:
+        with replacing(self._path(name)) as staged, staged.open("wb") as file:
             np.savez(file, *arrays)
-        os.replace(staged, self._path(name))
 
     def load(self, name: str) -> list[np.ndarray]:
         """Returns the arrays saved under `name`."""
@@ -43,7 +42,7 @@ class Snapshots:
         self._memory = {name: self._memory[name] for name in self._memory if name in names}
         if self.directory is not None:
             kept = {self._path(name) for name in names}
-            for path in [*self.directory.glob("*.npz"), *self.directory.glob("*.tmp")]:
+            for path in self.directory.glob("*.npz"):
                 if path not in kept:
                     path.unlink()
 

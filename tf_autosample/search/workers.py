@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_autosample.batches.pipeline import training_batches
 from tf_autosample.models import load_model
 from tf_autosample.models.fitting import FitDriver
-from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 from tf_autosample.search.runner import ArmRunner
 from tf_autosample.search.snapshots import Snapshots
 
@@ -54,7 +54,7 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
         self._directory.cleanup()
 
-    def train(self, arms: Sequence[Arm], until: int) -> list[Arm]:
+    def train(self, arms: Sequence[Contender], until: int) -> list[Contender]:
         """Trains each arm up to an epoch and returns them as they are then."""
         return list(self._pool.map(_train, arms, [until] * len(arms)))
 
@@ -62,7 +62,7 @@ class Workers:
 class _Turn(FitDriver):
     """Gives a whole `fit` to one arm."""
 
-    def __init__(self, runner: ArmRunner, arm: Arm):
+    def __init__(self, runner: ArmRunner, arm: Contender):
         super().__init__()
         self.runner, self.arm = runner, arm
 
@@ -88,7 +88,7 @@ def _begin(states, model_path, interactions, arguments, *measuring) -> None:
     _runner = ArmRunner(model, *measuring, Snapshots(states))
 
 
-def _train(arm: Arm, until: int) -> Arm:
+def _train(arm: Contender, until: int) -> Contender:
     turn = _Turn(_runner, arm)
     epochs = until - arm.epochs
     _runner.model.fit(_batches, epochs=epochs, callbacks=[turn], verbose=0)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tf_autosample.data.datasets.movielens import MOVIELENS_100K
 from tf_autosample.data.datasets.sources import Content, NamedDataset
+from tf_autosample.data.files import replacing
 from tf_autosample.data.interactions import DataError, Interactions
 from tf_autosample.data.reading import InteractionData
 from tf_autosample.data.vocabulary import Vocabulary
@@ -134,14 +135,9 @@ def _set_aside(path: pathlib.Path) -> None:
 
 def _write_cache(content: Content, path: pathlib.Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with zipfile.ZipFile(staged, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("interactions.tsv", content.interactions)
-            archive.writestr("titles.tsv", content.titles)
-        os.replace(staged, path)
-    finally:
-        staged.unlink(missing_ok=True)
+    with replacing(path) as staged, zipfile.ZipFile(staged, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("interactions.tsv", content.interactions)
+        archive.writestr("titles.tsv", content.titles)
 
 
 _DATASETS = {MOVIELENS_100K.name: MOVIELENS_100K}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tf_autosample.data.checks import number
 from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,6 @@ class Decision:
     until: int = 0
     reason: str = ""
     enter: tuple[Arm, ...] = ()
-
-    def __post_init__(self):
-        for arm in self.enter:
-            arm.is_extra = True  # a search that is resumed did not begin with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +49,11 @@ class Strategy:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
+    def first_arms(self, arms: Sequence[Contender]) -> list[Contender]:
         """Returns the arms to begin with: the corners and the user's own, unless overridden."""
         return list(arms)
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         """Returns the next decision, once all arms of the one before have trained.
 
         Args:

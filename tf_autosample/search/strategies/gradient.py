@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tf_autosample.data.checks import at_least, number
 from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 from tf_autosample.search.strategies.base import Decision, Strategy
 
 CRITERIA = ("loss", "alignment", "maximin")
@@ -45,19 +46,20 @@ class GradientSearch(Strategy):
             )
         self._keep(epochs=at_least(1, epochs=self.epochs), rate=number(above=0, rate=self.rate))
 
-    def first_arms(self, arms: Sequence[Arm]) -> list[Arm]:
+    def first_arms(self, arms: Sequence[Contender]) -> list[Contender]:
         """Returns the mixture of all single samplers in their place, and the user's own arms."""
-        corners = [arm for arm in arms if arm.is_corner]
+        corners = [one for one in arms if one.arm.is_corner]
         share = 1 / len(corners)
-        weights = {name: share for arm in corners for name in arm.weights}
-        cost = sum(arm.cost for arm in corners)
+        weights = {name: share for one in corners for name in one.weights}
+        cost = sum(one.cost for one in corners)
         name = "mixture"
-        while name in {arm.name for arm in arms}:
+        while name in {one.name for one in arms}:
             name = f"learned {name}"
-        mixture = Arm(weights, name=name, learns=self.criterion, rate=self.rate, cost=cost)
-        return [mixture, *(arm for arm in arms if not arm.is_corner)]
+        arm = Arm(weights, name=name)
+        mixture = Contender(arm, cost, learns=self.criterion, rate=self.rate)
+        return [mixture, *(one for one in arms if not one.arm.is_corner)]
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         mixture, *others = arms
         running = tuple(arm.name for arm in others if not arm.stopped)
         until = min(self.epochs, max_epochs)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_autosample.data.checks import at_least, number
-from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 from tf_autosample.search.strategies.base import Decision, Strategy
 
 
@@ -12,7 +12,7 @@ from tf_autosample.search.strategies.base import Decision, Strategy
 class ExhaustiveSearch(Strategy):
     """Trains every arm to its own end: the oracle that other strategies are measured against."""
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         running = tuple(arm.name for arm in arms if not arm.stopped)
         if not running:
             return Decision(reason="every arm has trained to its end")
@@ -45,7 +45,7 @@ class HalvingSearch(Strategy):
             factor=number(above=1, factor=self.factor),
         )
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         alive = [arm for arm in arms if arm.dropped is None]
         running = [arm for arm in alive if not arm.stopped]
         reached = max((arm.epochs for arm in running), default=max_epochs)
@@ -60,7 +60,7 @@ class HalvingSearch(Strategy):
         train = tuple(arm.name for arm in running)
         return Decision(drops, train, rung, f"every arm left trains to epoch {rung}")
 
-    def _drops(self, alive: Sequence[Arm], rung: int) -> dict[str, str]:
+    def _drops(self, alive: Sequence[Contender], rung: int) -> dict[str, str]:
         kept = -int(-len(alive) // self.factor)
         ranked = sorted(alive, key=lambda arm: -arm.best)
         return {

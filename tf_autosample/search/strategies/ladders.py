@@ -2,10 +2,10 @@
 
 from collections.abc import Container, Iterator, Sequence
 
-from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 
 
-def waiting(arms: Sequence[Arm]) -> set[str]:
+def waiting(arms: Sequence[Contender]) -> set[str]:
     """Names of the arms of a ladder whose turn has not come."""
     names = set()
     for ladder in _ladders(arms):
@@ -16,7 +16,7 @@ def waiting(arms: Sequence[Arm]) -> set[str]:
 
 
 def newcomers(
-    arms: Sequence[Arm], drops: Container[str], waiting: Container[str]
+    arms: Sequence[Contender], drops: Container[str], waiting: Container[str]
 ) -> tuple[str, ...]:
     """The waiting arms beside the best of their ladder, unless that one is dropped.
 
@@ -35,7 +35,7 @@ def newcomers(
     return tuple(names)
 
 
-def _ladders(arms: Sequence[Arm]) -> Iterator[list[Arm]]:
+def _ladders(arms: Sequence[Contender]) -> Iterator[list[Contender]]:
     """The arms of each ladder, from mild to hard."""
     for name in dict.fromkeys(arm.ladder[0] for arm in arms if arm.ladder):
         rungs = [arm for arm in arms if arm.ladder and arm.ladder[0] == name]

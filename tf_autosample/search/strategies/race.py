@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tf_autosample.data.checks import at_least, number
 from tf_autosample.search.arms import Arm
+from tf_autosample.search.contenders import Contender
 from tf_autosample.search.strategies import ladders
 from tf_autosample.search.strategies.base import Decision, Strategy
 
@@ -28,14 +29,14 @@ class RaceSearch(Strategy):
     which is its gain per unit of log-epoch since n / 2. Those whose forecast stays under the
     leader's best are dropped, and the rung grows by `growth`. An arm that is still speeding up is
     spared, and so are all while the leader is. From epoch `halve_from` on the better half of the
-    arms of each `Arm.family` goes on, by forecast: harder samplers rise and over-fit sooner, so
-    that early in the race an arm is best compared with its like. One arm left trains to its own
-    end. Arms share initial weights, batches and candidates, so the curves differ by the sampler
-    alone; the winner's own weights are the final model.
+    arms of each `family` goes on, by forecast: harder samplers rise and over-fit sooner, so that
+    early in the race an arm is best compared with its like. One arm left trains to its own end.
+    Arms share initial weights, batches and candidates, so the curves differ by the sampler alone;
+    the winner's own weights are the final model.
 
-    Arms of one ladder (`Arm.ladder`: one kind of sampler, three or more levels of hardness) enter
-    from the middle: a neighbour of the ladder's best is run only while that best stands at the
-    edge of what has been run.
+    Arms of one `ladder` (one kind of sampler, three or more levels of hardness) enter from the
+    middle: a neighbour of the ladder's best is run only while that best stands at the edge of what
+    has been run.
 
     Args:
         optimism: The share of its recent pace at which an arm is thought to go on.
@@ -78,7 +79,7 @@ class RaceSearch(Strategy):
         """Returns a race that halves early, on a quarter of the users."""
         return cls(**{"halve_from": 10, "sample_users": 0.25, **changes})
 
-    def decide(self, arms: Sequence[Arm], max_epochs: int) -> Decision:
+    def decide(self, arms: Sequence[Contender], max_epochs: int) -> Decision:
         waiting = ladders.waiting(arms)
         alive = [arm for arm in arms if arm.dropped is None and arm.name not in waiting]
         running = [arm for arm in alive if not arm.stopped]
@@ -103,7 +104,7 @@ class RaceSearch(Strategy):
         train = tuple(arm.name for arm in running)
         return Decision(drops, train, rung, f"every arm left trains to epoch {rung}")
 
-    def _drops(self, arms: Sequence[Arm], alive: Sequence[Arm], rung: int) -> dict[str, str]:
+    def _drops(self, arms, alive: Sequence[Contender], rung: int) -> dict[str, str]:
         """Reasons for the arms to drop. One that has stopped costs nothing more: it may stay."""
         # Extra arms come when others have trained for long: what those had at the rung counts.
         leader = max(alive, key=lambda arm: arm.best_until(rung))
@@ -128,7 +129,7 @@ class RaceSearch(Strategy):
                 drops[arm.name] = f"{found} {forecast:.4f}, {where}"
         return drops
 
-    def _forecast(self, arm: Arm, rung: int) -> float:
+    def _forecast(self, arm: Contender, rung: int) -> float:
         if self._is_starting(arm, rung):
             return math.inf
         best = arm.best_until(rung)
@@ -136,7 +137,7 @@ class RaceSearch(Strategy):
         ahead = max(self.optimism * math.log(self.horizon / rung), LOOK_AHEAD)
         return best + ahead * gain / math.log(2)
 
-    def _is_starting(self, arm: Arm, rung: int) -> bool:
+    def _is_starting(self, arm: Contender, rung: int) -> bool:
         """Whether the arm still speeds up, or has too few values to tell."""
         best, before, earlier = (arm.best_until(rung / part) for part in (1, 2, 4))
         if earlier == -math.inf:
@@ -154,17 +155,17 @@ class RaceSearch(Strategy):
         rung = min(self.first_rung, max_epochs)
         return Decision(drops, names, rung, "the winner is challenged", extra)
 
-    def _extra_arms(self, arms: Sequence[Arm]) -> tuple[Arm, ...]:
+    def _extra_arms(self, arms: Sequence[Contender]) -> tuple[Arm, ...]:
         ranked = sorted((arm for arm in arms if arm.curve), key=lambda arm: -arm.best)
         if not ranked:  # all have diverged
             return ()
         winner, extra = ranked[0], []
         others = [arm for arm in ranked if arm.can_blend and arm.weights != winner.weights]
         if self.blend and winner.can_blend and others:
-            extra.append(winner.blended_with(others[0]))
+            extra.append(winner.arm.blended_with(others[0].arm))
         leader = max(ranked, key=lambda arm: arm.best_until(EARLY))
         if self.rewind and leader.weights != winner.weights:
-            extra.append(winner.begun_with(leader, EARLY))
+            extra.append(winner.arm.begun_with(leader.arm, EARLY))
         names = {arm.name for arm in arms}  # the user may have thought of it too
         return tuple(arm for arm in extra if arm.name not in names)
 
@@ -175,7 +176,7 @@ class RaceSearch(Strategy):
         return rung
 
 
-def _worse_halves(arms: Sequence[Arm], ranked: Sequence[Arm]) -> set[str]:
+def _worse_halves(arms: Sequence[Contender], ranked: Sequence[Contender]) -> set[str]:
     """Names of the `ranked` arms beyond half of those of their family that have run.
 
     Extra arms are not among them: they challenge the winner, whatever its family.

@@ -1,6 +1,8 @@
-"""Histories of searches and comparisons, made by hand."""
+"""Records of searches and comparisons, made by hand."""
 
-from tf_autosample.search.arms import Arm, Comparison
+from played_search import contender
+
+from tf_autosample.search.contenders import Comparison
 from tf_autosample.search.record import SearchRecord
 from tf_autosample.search.strategies import Decision
 
@@ -16,11 +18,11 @@ def made_arm(name, curve, **state):
     """An arm with a curve of (epoch, metric) pairs that trained to its last, 2 seconds each."""
     epochs = curve[-1][0] if curve else 0
     defaults = {"name": name, "weights": {name: 1.0}, "epochs": epochs, "seconds": 2.0 * epochs}
-    return Arm(**{**defaults, "examples": 100 * epochs, **state}, curve=curve)
+    return contender(**{**defaults, "examples": 100 * epochs, **state}, curve=curve)
 
 
-def made_history(*arms, winner=None, ts=None, reason="every arm has ended", **content):
-    """The history of a search that dropped its arms one decision each.
+def made_record(*arms, winner=None, ts=None, reason="every arm has ended", **content):
+    """The record of a search that dropped its arms one decision each.
 
     Args:
         *arms: Arms.
@@ -36,13 +38,13 @@ def made_history(*arms, winner=None, ts=None, reason="every arm has ended", **co
     }
     decisions = [Decision({arm.name: arm.dropped}) for arm in arms if arm.dropped]
     decisions.sort(key=lambda one: [arm.epochs for arm in arms if arm.name in one.drops])
-    record = SearchRecord(SETTINGS, list(arms), decisions, winner, reason, comparisons, **content)
-    return record.as_dict()
+    known = dict(SETTINGS), list(arms), decisions, winner, reason, comparisons
+    return SearchRecord(*known, **content)
 
 
-def dns_history():
+def dns_record():
     """dns8 wins at epoch 10 of 20; uniform was dropped at epoch 4, dns32 at 8 after a fall."""
-    return made_history(
+    return made_record(
         made_arm("uniform", [(2, 0.1), (4, 0.12)], dropped="behind <dns8>"),
         made_arm("dns8", [(5, 0.2), (10, 0.25), (20, 0.24)], cost=8, stopped=True, ladder=("", 8)),
         made_arm("dns32", [(3, 0.2), (8, 0.15)], cost=32, dropped="over & out", ladder=("", 32)),
