@@ -274,6 +274,22 @@ def test_one_click_log_goes_through_the_command_line(clicks, tmp_path, capsys):
     assert trained["test"].items() <= json.loads(capsys.readouterr().out).items()
 
 
+def test_what_was_recognised_in_the_data_is_said_and_recorded(
+    clicks, tmp_path, monkeypatch, capsys
+):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    heading, *rows = clicks.read_text().split()
+    log = tmp_path / "milliseconds.csv"
+    log.write_text("\n".join([heading, *(f"{row}000" for row in rows)]) + "\n")
+    monkeypatch.setattr("tf_autosample.cli.comparing.train", interrupt)
+    command = ["compare", "--train", log, "--timestamp", "time", "--split", "time"]
+    assert run(*command, "--out", tmp_path / "out") == 130
+    assert "milliseconds" in capsys.readouterr().err
+    assert "milliseconds" in " ".join(read(tmp_path / "out" / "compare.json")["notes"])
+
+
 @pytest.mark.parametrize("split", ["random", "last", "time"])
 def test_a_split_without_parts_holds_out_its_usual_shares(split, clicks):
     data = prepare(DataSettings(train=clicks, timestamp="time", split=split), seed=1)
@@ -407,3 +423,19 @@ def test_a_demo_deletes_an_earlier_one_only_if_nothing_else_is_there(mine, tmp_p
             folder.rmdir()
     demo.clear(tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_items_without_a_training_row_are_counted_with_the_metrics(tmp_path, capsys):
+    chosen = {user: [*range(user % 4, 24, 2), f"solo{user}"] for user in range(12)}
+    rows = [
+        f"u{user},i{item},{place}" for user in chosen for place, item in enumerate(chosen[user])
+    ]
+    (tmp_path / "log.csv").write_text("\n".join(["user_id,item_id,time", *rows]) + "\n")
+    command = ["train", "--train", tmp_path / "log.csv", "--timestamp", "time", "--split", "last"]
+    command += ["--sampler", "uniform", "--dim", 4, "--max-epochs", 2, "--out", tmp_path / "run"]
+    assert run(*command, "--json") == 0
+    # The last item of every user is one that nobody else has: no test item has a training row.
+    expected = {"users": 0, "interactions": 12}
+    assert json.loads(capsys.readouterr().out)["untrained"] == expected
+    assert run("evaluate", tmp_path / "run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["untrained"] == expected

@@ -5,6 +5,7 @@ from pathlib import Path
 from tf_autosample.cli.data import refuse_shared
 from tf_autosample.cli.data_settings import ReadingChanges, ReadingSettings
 from tf_autosample.cli.runs import Run
+from tf_autosample.cli.training import untrained
 from tf_autosample.data.reading import read_interactions
 from tf_autosample.evaluation import evaluate
 
@@ -29,11 +30,8 @@ def evaluate_run(path: Path, test: Path | None, changes: ReadingChanges, k: int)
         reading = ReadingSettings.recorded(run.read("run.json")["arguments"], changes)
         known = {"users": data.users, "items": data.items, "on_unknown": "skip"}
         read = read_interactions(test, **reading.arguments(), **known)
-        part, unknown, counts = (
-            read.interactions,
-            read.num_unknown,
-            {"counts": {"test": read.counts()}},
-        )
+        part, unknown = read.interactions, read.num_unknown
+        counts = {"counts": {"test": read.counts()}}
         refuse_shared("test", part, "train and validation", data.known)
     elif any(value not in (None, []) for value in vars(changes).values()):
         raise ValueError("How a file is read needs `--test FILE`: without it none is read.")
@@ -43,4 +41,4 @@ def evaluate_run(path: Path, test: Path | None, changes: ReadingChanges, k: int)
         raise ValueError(f"{path} has no test part. Give one: autosample evaluate RUN --test FILE.")
     found = evaluate(run.load_model(), part, seen=data.known, k=k)
     sizes = {"users": len(found.users), "interactions": len(part), "unknown_rows": unknown}
-    return {**sizes, **found.metrics, **counts}
+    return {**sizes, **found.metrics, "untrained": untrained(found), **counts}

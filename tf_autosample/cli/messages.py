@@ -30,9 +30,8 @@ _SAID_OTHERWISE = (
     ("must be None", "must be left out"),
 )
 _CALL = r"read_interactions\(\w+, ([^()]*)\)"
-_ASSIGNED = (
-    r"""`?\b([a-z_][a-z_0-9]*)=(?!=)("[^"]*"|'[^']*'|\[[^\]]*\]|\.\.\.|[^\s,.;:)`]*(?:\.\d+)?)`?"""
-)
+_LITERAL = r"""("[^"]*"|'[^']*'|\[[^\]]*\]|\.\.\.|[^\s,.;:)`]*(?:\.\d+)?)"""
+_ASSIGNED = rf"`?\b([a-z_][a-z_0-9]*)=(?!=){_LITERAL}`?"
 _NAMED = r"`([a-z_][a-z_0-9]*)`"
 _WORDS = re.compile(f"(?P<quoted>{_QUOTED})|{_ASSIGNED}|{_NAMED}")
 

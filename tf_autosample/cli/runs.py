@@ -154,7 +154,12 @@ def refuse_taken(path: Path, names: tuple[str, ...]) -> None:
 
 def described_data(data: PreparedData) -> dict:
     """Returns what a run or a comparison records of its data."""
-    return {"data": data.statistics(), "counts": data.counts, "checksum": data.checksum()}
+    return {
+        "data": data.statistics(),
+        "counts": data.counts,
+        "notes": list(data.notes),
+        "checksum": data.checksum(),
+    }
 
 
 def check_resumed(path: Path, kind: str, resume: bool, before: dict, now: dict) -> None:

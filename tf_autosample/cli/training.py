@@ -12,7 +12,7 @@ from tf_autosample.cli.data import PreparedData
 from tf_autosample.cli.progress import SearchProgress
 from tf_autosample.cli.runs import Run
 from tf_autosample.cli.settings import STRATEGIES, TrainingSettings
-from tf_autosample.evaluation.ranking import evaluate
+from tf_autosample.evaluation.ranking import Evaluation, evaluate
 from tf_autosample.models import NGCF, LightGCN, MatrixFactorization, RetrievalModel
 from tf_autosample.models.optimizers import LazyAdam
 from tf_autosample.report import save_curves
@@ -27,12 +27,17 @@ GRAPH_MODELS = {"lightgcn": LightGCN, "ngcf": NGCF}
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model, the record of its search, its test metrics and its seconds."""
+    """A trained model, the record of its search, what it reached on test, and its seconds."""
 
     model: keras.Model
     search: AutoSample
-    metrics: dict[str, float] | None
+    evaluation: Evaluation | None
     seconds: float
+
+    @property
+    def metrics(self) -> dict[str, float] | None:
+        """The test metrics, None without a test part."""
+        return None if self.evaluation is None else self.evaluation.metrics
 
 
 def build_model(data: PreparedData, settings: TrainingSettings) -> RetrievalModel:
@@ -84,10 +89,10 @@ def train(
         **_how_to_search(settings, len(model.sampler.samplers), workers),
     )
     _fit(model, search, data, settings, console)
-    metrics = None
+    evaluation = None
     if data.test is not None:
-        metrics = evaluate(model, data.test, seen=data.known, k=20).metrics
-    trained = Trained(model, search, metrics, time.perf_counter() - started)
+        evaluation = evaluate(model, data.test, seen=data.known, k=20)
+    trained = Trained(model, search, evaluation, time.perf_counter() - started)
     if run is not None:
         _write(run, trained, data)
     return trained
@@ -133,8 +138,16 @@ def summary(trained: Trained, data: PreparedData) -> dict:
         "epochs_trained": epochs_trained(record),
         "seconds": round(trained.seconds, 1),
         "test": trained.metrics,
+        "untrained": {} if trained.evaluation is None else untrained(trained.evaluation),
         "counts": data.counts,
     }
+
+
+def untrained(found: Evaluation) -> dict:
+    """What of an evaluation had no training row, and the metrics without it where there is any."""
+    counts = {"users": found.num_untrained_users, "interactions": found.num_untrained_pairs}
+    rest = {f"{name} without": value for name, value in found.trained_metrics.items()}
+    return {**counts, **rest} if any(counts.values()) else counts
 
 
 def epochs_trained(record: SearchRecord) -> int:

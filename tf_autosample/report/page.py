@@ -120,6 +120,8 @@ def _described(run: Mapping, record: SearchRecord | None) -> dict[str, dict[str,
     """Data, settings and versions as pairs of text; what is not set is left out."""
     counts = run.get("data", {})
     data = {PARTS.get(name, name): f"{count:,}" for name, count in counts.items()}
+    for source, found in run.get("counts", {}).items():  # what became of the rows read
+        data |= {f"{source}: {name.replace('_', ' ')}": f"{n:,}" for name, n in found.items()}
     if {"train", "users"} <= counts.keys():
         data["training interactions per user"] = f"{counts['train'] / counts['users']:.1f}"
     settings = dict(run.get("arguments", {}))
