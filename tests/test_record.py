@@ -77,6 +77,8 @@ def test_record_names_the_metric_and_each_arms_best(tmp_path):
         ("uniform lr=0.1 after=dns8*3", None, 0),
         ("0.5-dns8+0.5-uniform", None, 0),
     ]
+    assert content["arms"][1]["weights"] == {"uniform": 0.75, "dns8": 0.25}  # as it has learned
+    assert content["arms"][2]["learning_rate"] == 0.1
     assert content["arms"][0]["curve"] == [[1, 0.1], [2, 1 / 3]]
     assert content["decisions"][0] == {
         "drops": {},
@@ -85,6 +87,14 @@ def test_record_names_the_metric_and_each_arms_best(tmp_path):
         "reason": "begin",
         "enter": [],
     }
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": {}, "arms": [{"name": "a"}]}'])
+def test_file_that_holds_no_record_is_refused(tmp_path, content):
+    path = tmp_path / "search.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"search.json` must be a search.json that this release"):
+        SearchRecord.read(path)
 
 
 def test_runner_up_is_the_best_of_the_others_with_the_winners_t():

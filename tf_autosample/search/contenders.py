@@ -122,10 +122,10 @@ class Contender:
         return asdict(self.arm) | {"learns": self.learns, "rate": self.rate}
 
     def as_dict(self) -> dict:
-        """All of it as JSON values, the arm's beside the others, with the best on top."""
+        """All of it as JSON values; beside the others also the arm's, its weights as they are."""
         values = asdict(self)
-        best = {"best": self.best if self.curve else None, "best_epoch": self.best_epoch}
-        return values.pop("arm") | values | best
+        found = {"best": self.best if self.curve else None, "best_epoch": self.best_epoch}
+        return values["arm"] | values | {"weights": dict(self.weights)} | found
 
 
 @dataclass(frozen=True)

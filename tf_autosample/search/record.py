@@ -113,19 +113,26 @@ class SearchRecord:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "SearchRecord":
-        """Reads what `write` wrote."""
-        return cls.from_dict(json.loads(Path(path).read_text()))
+        """Reads what `write` wrote.
+
+        Raises:
+            ValueError: If the file holds something else.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(path).read_text()))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"`{path}` must be a search.json that this release wrote. Received: {error!r}. "
+                "Search anew into another directory."
+            ) from error
 
 
 def _restored(kind, value) -> Any:
-    """Makes of JSON values what their type says; a dataclass without a key of its own lies flat."""
+    """Makes of JSON values what their type says; keys beyond those of a dataclass are left."""
     outer, inner = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        parts = {
-            name: _restored(hint, value.get(name, value) if is_dataclass(hint) else value[name])
-            for name, hint in get_type_hints(kind).items()
-        }
-        return kind(**parts)
+        hints = get_type_hints(kind)
+        return kind(**{name: _restored(hint, value[name]) for name, hint in hints.items()})
     if outer is types.UnionType:
         return None if value is None else _restored(inner[0], value)
     if outer is dict:
