@@ -49,6 +49,7 @@ INTEGERS = {
     ta.RetrievalEvaluation: {"every": 0, "k": 0},
     ta.evaluate: {"k": 45, "memory_budget": 0, "seed": -1},
     ta.training_batches: {"batch_size": 0, "candidates": 0, "seed": None},
+    ta.NegativeSampling: {"seed": None, "stream": -1},
     ta.Proposal: {"uniform": -1},
 }
 NUMBERS = {
@@ -89,6 +90,7 @@ GIVEN = {
     ta.RetrievalEvaluation: {"validation": TEST, "seen": TRAIN, "k": 3},
     ta.evaluate: {"model": ta.MostPopular(TRAIN), "test": TEST, "seen": TRAIN},
     ta.training_batches: {"interactions": TRAIN, "batch_size": 9, "candidates": 2, "seed": 1},
+    ta.NegativeSampling: {"interactions": TRAIN, "sampler": 2, "seed": 1},
     ta.SamplerMixture: {"samplers": "uniform,dns"},
 }
 
@@ -119,7 +121,8 @@ def test_number_out_of_bounds_is_refused_by_name(what, name, value):
 
 
 ROOMS = [[room] for room in ("batches", "samplers", "models", "search", "evaluation")]
-PUBLIC = [getattr(ta, name) for name in ta.__all__ if name != "Evaluation"]  # a result
+# An evaluation and traits are what the library tells.
+PUBLIC = [getattr(ta, name) for name in ta.__all__ if name not in ("Evaluation", "Traits")]
 BUILDERS = [one for one in PUBLIC if getattr(one, "__module__", "").split(".")[1:2] in ROOMS]
 # What an arm has gone through, and what follows from its samplers, nobody gives.
 NOT_GIVEN = {"rate", "cost", "selectivity", "epochs", "examples", "seconds"}
@@ -155,7 +158,10 @@ def numpy_numbers(what):
 LAYERS = [
     what
     for what in dict.fromkeys([*INTEGERS, *NUMBERS])
-    if isinstance(what, type) and hasattr(what, "get_config") and hasattr(what, "from_config")
+    if isinstance(what, type)
+    and hasattr(what, "get_config")
+    and hasattr(what, "from_config")
+    and what is not ta.NegativeSampling  # which holds the data and has no config
 ]
 
 

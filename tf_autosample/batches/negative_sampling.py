@@ -76,7 +76,7 @@ class NegativeSampling(keras.layers.Layer):
         super().__init__(name=name, trainable=False, autocast=False, **kwargs)
         check_device(device)
         check_interactions(interactions=interactions)
-        seed = at_least(-(2**63), seed=seed)
+        seed, stream = at_least(-(2**63), seed=seed), at_least(0, stream=stream)
         self.proposal = as_proposal(sampler)
         if model is not None and self.proposal != model.sampler.proposal:
             raise ValueError(

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_autosample.batches.pipeline import TrainingBatches
 from tf_autosample.data.checks import at_least, check_id_space, number
 from tf_autosample.data.interactions import Interactions
+from tf_autosample.evaluation.ranking import RetrievalEvaluation
 from tf_autosample.models.fitting import (
     EpochStart,
     FitDriver,
@@ -192,13 +193,13 @@ class RetrievalModel(keras.Model):
     def begin_epoch(self, epoch: int, batches: TrainingBatches | None = None) -> None:
         """Puts batches and samplers at the start of an epoch. In `fit` it is done for you.
 
-        A loop of your own calls it before each pass over the batches:
+        A loop of your own calls it before each pass over the batches::
 
-        >>> step = tf.function(model.train_step)
-        >>> for epoch in range(10):
-        ...     model.begin_epoch(epoch, batches)
-        ...     for batch in batches:
-        ...         step(batch)
+            step = tf.function(model.train_step)
+            for epoch in range(10):
+                model.begin_epoch(epoch, batches)
+                for batch in batches:
+                    step(batch)
 
         Args:
             epoch: Which epoch of the batches to show, from 0. A later `fit` goes on behind it.
@@ -362,7 +363,9 @@ class RetrievalModel(keras.Model):
         if driver is None:
             driver = EpochStart("initial_epoch" in kwargs)
             callbacks = [driver, *callbacks]
-        driver.before_fit(self, own, callbacks)  # a search may train on fewer users first
+        for one in callbacks:
+            if isinstance(one, FitDriver | RetrievalEvaluation):
+                one.before_fit(self, own, callbacks)  # a search may train on fewer users first
         self.driver, self.batches = driver, own
         self.adapt(own.interactions)  # also again: weights may have been put back since
         if self.compiled:  # the weights may have been fixed since the step was traced

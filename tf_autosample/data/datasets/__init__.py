@@ -129,7 +129,7 @@ def _set_aside(path: pathlib.Path) -> None:
     if path.exists():
         names = (path.with_name(f"{path.name}.unusable-{n}") for n in itertools.count(1))
         aside = next(name for name in names if not name.exists())
-        os.replace(path, aside)
+        path.rename(aside)
         _logger.warning("What was in the place of the cache is kept as %s", aside)
 
 
