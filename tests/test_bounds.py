@@ -90,7 +90,7 @@ GIVEN = {
     ta.RetrievalEvaluation: {"validation": TEST, "seen": TRAIN, "k": 3},
     ta.evaluate: {"model": ta.MostPopular(TRAIN), "test": TEST, "seen": TRAIN},
     ta.training_batches: {"interactions": TRAIN, "batch_size": 9, "candidates": 2, "seed": 1},
-    ta.NegativeSampling: {"interactions": TRAIN, "sampler": 2, "seed": 1},
+    ta.NegativeSampling: {"interactions": TRAIN, "sampler": ta.Proposal(2), "seed": 1},
     ta.SamplerMixture: {"samplers": "uniform,dns"},
 }
 
