@@ -1,5 +1,7 @@
 """The samplers that `test_samplers` holds to the contract: a new one is one row in `SAMPLERS`."""
 
+import pytest
+
 from tf_autosample.batches.proposals import Proposal
 from tf_autosample.samplers import (
     AdaptiveHardnessSampler,
@@ -49,6 +51,9 @@ SAMPLERS = {
         [AugmentedSampler(3), MixGCFSampler(4), MemorySampler(2.0, 3, 6), FactorSampler()]
     ),
 }
+# Further settings of samplers that are held in every run: each costs seconds, for little.
+SLOW = {"uniform3", "popularity-0.5", "dns32", "adasir1", "fixed"}
+ROWS = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SAMPLERS]
 # These draw in the step, from the seeds of the batch.
 DRAWING = {"dns2of5", "mixgcf", "ans", "adasir", "adasir1", "aobpr", "srns", "mcns", "mixed"}
 DRAWING |= {"varied"}

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from contract import DRAWING, ROAMING, SAMPLERS, bench_of
+from contract import DRAWING, ROAMING, ROWS, SAMPLERS, bench_of
 
 from tf_autosample.batches.proposals import Proposal
 from tf_autosample.samplers import (
@@ -19,7 +19,7 @@ from tf_autosample.testing.bench import DIM
 
 
 class TestEverySampler(SamplerContract):
-    @pytest.fixture(autouse=True, params=SAMPLERS)
+    @pytest.fixture(autouse=True, params=ROWS)
     def row(self, request):
         name = request.param
         self.make, self.is_random, self.roams = SAMPLERS[name], name in DRAWING, name in ROAMING
