@@ -49,7 +49,13 @@ IDS = ["fewer users", "more users", "fewer items", "more items"]
 WORDS = f"the id space of the model, {USERS} users and {ITEMS} items"
 
 
-@pytest.fixture(scope="module", params=MODELS.values(), ids=MODELS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(build, id=name, marks=[pytest.mark.slow] if name == "ngcf" else [])
+        for name, build in MODELS.items()
+    ],
+)
 def model(request):
     model = request.param()
     model.compile(LazyAdam(0.1))
