@@ -54,7 +54,7 @@ def tables(model):
     return [one.numpy() for one in model.final_embeddings()]
 
 
-@pytest.mark.parametrize("steps", [None, 6])
+@pytest.mark.parametrize("steps", [pytest.param(None, marks=pytest.mark.slow), 6])
 def test_model_learns_from_a_dataset_of_ones_own(steps):
     model = build_model(learning_rate=0.1)
     model.adapt(TRAIN)
