@@ -108,7 +108,7 @@ class RetrievalModel(keras.Model):
         self.interactions: Interactions | None = None
         self.driver: FitDriver | None = None
         self.step: TrainingStep = PlainStep(self)
-        self._plain_step, self._traced = self.step, {}
+        self._plain_step, self._traced, self._traced_for = self.step, {}, None
 
     def complete(self, num_layers: int, dim: int) -> None:
         """Ends the construction: gives the samplers their state.
@@ -255,7 +255,9 @@ class RetrievalModel(keras.Model):
         self.l2 = self.l2 if l2 is None else l2
         self.step = step or self._plain_step
         compiled = self.optimizer, self.jit_compile, self.run_eagerly, self.steps_per_execution
-        key = (None if weights is None else tuple(weights), self.l2, self.step, *compiled)
+        if self._traced_for != compiled:  # functions of another optimizer would keep its slots
+            self._traced_for, self._traced = compiled, {}
+        key = None if weights is None else tuple(weights), self.l2, self.step
         self.train_function = self._traced.get(key)
         if self.train_function is None:
             self.make_train_function()
