@@ -25,6 +25,7 @@ from tf_autosample.models.steps import PlainStep, TrainingStep, whole_gradients
 from tf_autosample.models.trained import TrainedIds
 from tf_autosample.samplers import CandidateView, ModelSize, Samplers
 from tf_autosample.samplers.mixture import SamplerMixture
+from tf_autosample.samplers.view import mean_of_layers
 
 
 class Encoders(NamedTuple):
@@ -134,7 +135,7 @@ class RetrievalModel(keras.Model):
 
     def readout(self, emb):
         """Drops the layer axis, float [..., L+1, d] -> [..., d']: the mean, unless overridden."""
-        return tf.squeeze(emb, -2) if emb.shape[-2] == 1 else tf.reduce_mean(emb, axis=-2)
+        return mean_of_layers(emb)
 
     def vectors(self, emb):
         """Returns final vectors from per-layer embeddings, [..., L+1, d] -> [..., d']."""

@@ -12,8 +12,19 @@ from tf_autosample.samplers.base import CandidateSampler
 from tf_autosample.samplers.contract import Formed, Traits
 
 
+class MixingSampler(CandidateSampler):
+    """Base of the samplers that mix the positive into the hardest candidate of each layer."""
+
+    @property
+    def traits(self) -> Traits:
+        return dataclasses.replace(super().traits, is_synthetic=True)
+
+    def draw(self, view):
+        return self.draw_best(view, view.layer_scores[:, : self.num_candidates])
+
+
 @keras.saving.register_keras_serializable(package="tf_autosample")
-class MixGCFSampler(CandidateSampler):
+class MixGCFSampler(MixingSampler):
     """Mixes the positive into the hardest candidate of each layer (MixGCF).
 
     For each layer l: j_l = argmax over M uniform candidates of <q, e_j[l]>, and the negative's
@@ -35,13 +46,6 @@ class MixGCFSampler(CandidateSampler):
     def __init__(self, num_candidates: int = 32, *, name: str | None = None, **kwargs):
         super().__init__(num_candidates, name=name or f"mixgcf{num_candidates}", **kwargs)
 
-    @property
-    def traits(self) -> Traits:
-        return dataclasses.replace(super().traits, is_synthetic=True)
-
-    def draw(self, view):
-        return self.draw_best(view, view.layer_scores[:, : self.num_candidates])
-
     def form(self, view, drawn):
         positive_emb = view.positive_emb
         rows, layers = tf.shape(positive_emb)[0], positive_emb.shape[1]
@@ -51,7 +55,7 @@ class MixGCFSampler(CandidateSampler):
 
 
 @keras.saving.register_keras_serializable(package="tf_autosample")
-class DimensionMixupSampler(CandidateSampler):
+class DimensionMixupSampler(MixingSampler):
     """Mixes the positive into the hardest candidate, each dimension in its own share (DINS).
 
     For each layer l: h = e_j[l] of the j that maximises <q, e_j[l]> over M uniform candidates, p
@@ -90,13 +94,6 @@ class DimensionMixupSampler(CandidateSampler):
         setting = "" if positive_weight == 2 else f"-{positive_weight:g}"
         super().__init__(num_candidates, name=name or f"dins{num_candidates}{setting}", **kwargs)
         self.positive_weight = positive_weight
-
-    @property
-    def traits(self) -> Traits:
-        return dataclasses.replace(super().traits, is_synthetic=True)
-
-    def draw(self, view):
-        return self.draw_best(view, view.layer_scores[:, : self.num_candidates])
 
     def form(self, view, drawn):
         gap = self.join_layers(drawn) - view.positive_emb

@@ -175,6 +175,11 @@ class CandidateView:
         return fold_in(self._seeds[0], zlib.crc32(name.encode()) & 0x7FFFFFFF)
 
 
+def mean_of_layers(emb):
+    """Drops the layer axis, float [..., L+1, d] -> [..., d]; of a lone layer without a copy."""
+    return tf.squeeze(emb, -2) if emb.shape[-2] == 1 else tf.reduce_mean(emb, axis=-2)
+
+
 def view_of_tensors(inputs, proposal: Proposal, seeds, history: SeenPairs | None) -> CandidateView:
     """Returns the view of plain tensors, for samplers that are called as layers.
 
@@ -215,6 +220,6 @@ def view_of_tensors(inputs, proposal: Proposal, seeds, history: SeenPairs | None
         user_emb=layered["user"],
         positive_emb=layered["positive"],
         item=lambda ids: tf.gather(table, ids),
-        readout=lambda emb: tf.squeeze(emb, -2) if emb.shape[-2] == 1 else tf.reduce_mean(emb, -2),
+        readout=mean_of_layers,
         history=history,
     )
