@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tf_autosample.data.interactions import DataError
+from tf_autosample.data.merging import pair_keys
 from tf_autosample.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def in_core(users: np.ndarray, items: np.ndarray, core: int) -> np.ndarray:
     if core == 1:
         return np.ones(len(users), bool)
     num_items = int(items.max(initial=0)) + 1
-    pairs = np.unique(users.astype(np.int64) * num_items + items)
+    pairs = np.unique(pair_keys(users, items, num_items))
     pair_users, pair_items = pairs // num_items, pairs % num_items
     num_kept = -1
     while len(pair_users) != num_kept:

@@ -193,7 +193,7 @@ def _cutoffs(k: int | Sequence[int], num_items: int) -> tuple[int, ...]:
 def _measure(items, users, test: Interactions, cutoffs) -> tuple[dict, dict]:
     """Returns the metrics per user and their means, of the ranked `items` [n, K] of `users` [n]."""
     num_relevant = test.histories.lengths[users]
-    pairs = users[:, None].astype(np.int64) * test.num_items + items
+    pairs = pair_keys(users[:, None], items, test.num_items)
     hits = _contains(_keys(test), pairs) & (items >= 0)
     per_user, metrics = {}, {}
     for cutoff in cutoffs if len(users) else ():
