@@ -123,7 +123,7 @@ def without(*names):
         (lambda one: one.map(lambda batch: (batch, batch["users"])), "Received: tuple"),
         (
             lambda one: one.map(lambda batch: {**batch, "candidates": batch["candidates"][:, :3]}),
-            "must be 4 columns for the samplers .'dns4'.. Received: 3",
+            r"\['dns4'\] need 4 candidate columns. Received: candidates of shape \(None, 3\)",
         ),
         (lambda one: one.repeat(), "`steps_per_epoch` must be given"),
     ],

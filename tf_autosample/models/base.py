@@ -18,6 +18,7 @@ from tf_autosample.models.fitting import (
     batches_of,
     check_batches,
     check_begun,
+    check_columns,
     the_driver,
 )
 from tf_autosample.models.losses import DEFAULT_LOSSES, Loss, l2_penalty
@@ -309,19 +310,13 @@ class RetrievalModel(keras.Model):
 
     def _view(self, batch, encode, user_emb, positive_emb) -> CandidateView:
         check_begun(self.sampler)
-        proposal = self.sampler.proposal
-        if batch["candidates"].shape[1] != proposal.num_columns:
-            raise ValueError(
-                f"The samplers {self.sampler.names} need {proposal.num_columns} candidate columns. "
-                f"Received: candidates of shape {batch['candidates'].shape}. Build the batches "
-                "with `training_batches(train, batch_size, model.sampler.proposal, seed=...)`."
-            )
+        check_columns(batch["candidates"].shape, self.sampler)
         return CandidateView(
             users=batch["users"],
             positives=batch["positives"],
             candidates=batch["candidates"],
             seeds=batch["seeds"],
-            proposal=proposal,
+            proposal=self.sampler.proposal,
             num_scored=self.sampler.num_scored,
             user_emb=user_emb,
             positive_emb=positive_emb,

@@ -140,6 +140,18 @@ def check_batches(batches: TrainingBatches, sampler: SamplerMixture) -> None:
         )
 
 
+def check_columns(shape, sampler: SamplerMixture) -> None:
+    """Refuses candidates that are not the columns that the samplers look at."""
+    needed = sampler.proposal.num_columns
+    if shape[-1] != needed:
+        raise ValueError(
+            f"The samplers {sampler.names} need {needed} candidate columns. "
+            f"Received: candidates of shape {tuple(shape)}. Build the batches with "
+            "`training_batches(train, batch_size, model.sampler.proposal, seed=...)`, or map "
+            "`NegativeSampling(train, model.sampler, seed=...)` over your own."
+        )
+
+
 def check_begun(sampler: SamplerMixture) -> None:
     """Refuses a step whose samplers have not met the training data."""
     waiting = [one.name for one in sampler.active if one.history is None and _is_prepared(one)]
@@ -176,10 +188,4 @@ def _check_spec(spec, sampler: SamplerMixture) -> None:
             "differently, `sample_weight`): map `NegativeSampling(train, model.sampler, seed=...)` "
             f"over batches of users and positives. Received: {received}."
         )
-    columns = spec["candidates"].shape[-1]
-    if columns != sampler.proposal.num_columns:
-        raise ValueError(
-            f"The candidates must be {sampler.proposal.num_columns} columns for the samplers "
-            f"{sampler.names}. Received: {columns}. Map `NegativeSampling(train, model.sampler, "
-            "seed=...)` over the batches."
-        )
+    check_columns(spec["candidates"].shape, sampler)
